@@ -1,0 +1,121 @@
+//! Writing: fields appended to a byte vector. Proto3 leaves out fields at their default, and so do we.
+
+#[inline]
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(low_byte(value) | 0x80);
+        value >>= 7;
+    }
+    out.push(low_byte(value));
+}
+
+#[inline]
+const fn low_byte(value: u64) -> u8 {
+    value.to_le_bytes()[0]
+}
+
+#[inline]
+fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: u32) {
+    put_varint(out, u64::from(number << 3 | wire_type));
+}
+
+/// A varint field, left out when 0.
+#[inline]
+pub(crate) fn put_uint(out: &mut Vec<u8>, number: u32, value: u64) {
+    if value != 0 {
+        put_uint_always(out, number, value);
+    }
+}
+
+/// A varint field with presence: written also when 0.
+#[inline]
+pub(crate) fn put_uint_always(out: &mut Vec<u8>, number: u32, value: u64) {
+    put_tag(out, number, 0);
+    put_varint(out, value);
+}
+
+/// A `sint64` field, left out when 0.
+pub(crate) fn put_zigzag(out: &mut Vec<u8>, number: u32, value: i64) {
+    put_uint(out, number, ((value << 1) ^ (value >> 63)).cast_unsigned());
+}
+
+#[inline]
+pub(crate) fn put_bool(out: &mut Vec<u8>, number: u32, value: bool) {
+    put_uint(out, number, u64::from(value));
+}
+
+/// A `fixed64` field, left out when 0.
+#[inline]
+pub(crate) fn put_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
+    if value != 0 {
+        put_tag(out, number, 1);
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
+/// A length-delimited field, written also when empty.
+#[inline]
+pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    put_tag(out, number, 2);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// A text field, left out when empty.
+pub(crate) fn put_text(out: &mut Vec<u8>, number: u32, text: &str) {
+    if !text.is_empty() {
+        put_bytes(out, number, text.as_bytes());
+    }
+}
+
+/// A packed repeated varint field, left out when empty.
+pub(crate) fn put_packed_u32(out: &mut Vec<u8>, number: u32, values: impl Iterator<Item = u32>) {
+    let start = out.len();
+    nested(out, number, |out| values.for_each(|value| put_varint(out, u64::from(value))));
+    // Nothing but the tag and a zero length: as if never written.
+    if out.len() == start + 2 {
+        out.truncate(start);
+    }
+}
+
+/// A nested message: `body` writes it, the length is filled in afterwards.
+///
+/// Nearly all of our messages are shorter than 128 bytes, so one byte is left for the length and the body is moved in
+/// the rare case that it needs more.
+#[inline]
+pub(crate) fn nested(out: &mut Vec<u8>, number: u32, body: impl FnOnce(&mut Vec<u8>)) {
+    put_tag(out, number, 2);
+    let at = out.len();
+    out.push(0);
+    body(out);
+    let len = out.len() - at - 1;
+    if len < 0x80 {
+        out[at] = low_byte(len as u64);
+    } else {
+        widen_length(out, at, len);
+    }
+}
+
+#[cold]
+fn widen_length(out: &mut Vec<u8>, at: usize, len: usize) {
+    let mut length = Vec::with_capacity(5);
+    put_varint(&mut length, len as u64);
+    out.splice(at..=at, length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_body_gets_a_long_length() {
+        for len in [0usize, 1, 127, 128, 129, 16_383, 16_384, 70_000] {
+            let mut out = vec![9, 9];
+            nested(&mut out, 2, |out| out.resize(out.len() + len, 7));
+            let mut fields = crate::wire::Fields::of(&out[2..]);
+            let (number, field) = fields.next().expect("whole").expect("one field");
+            assert_eq!((number, field), (2, crate::wire::Field::Bytes(&vec![7; len])));
+            assert!(fields.is_empty());
+        }
+    }
+}
