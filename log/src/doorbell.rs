@@ -206,7 +206,7 @@ mod tests {
         const RINGS: u64 = 20_000;
         let (bell, mut listener) = doorbell();
         let announced = AtomicU64::new(0);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for _ in 0..RINGS {
