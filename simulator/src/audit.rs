@@ -14,6 +14,8 @@
 
 mod books;
 mod ids;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,9 +104,9 @@ impl Auditor {
             let in_command = |why| format!("command {index}: {why}");
             // Books are changed in the order in which things happened: a hold expires before its units are taken
             // again, and units come back before they are offered.
-            while let Some(event) = events.next_if(|event| {
-                event.cause == Some(index) && !matches!(event.what, What::Offered { .. })
-            }) {
+            while let Some(event) = events
+                .next_if(|event| event.cause == Some(index) && !matches!(event.what, What::Offered { .. }))
+            {
                 self.event(event).map_err(in_command)?;
             }
             if !matches!(command, Command::Confirm { .. }) {

@@ -130,9 +130,7 @@ fn read_outcome(outcome: &decision::Outcome<'_>, skus: &[Sku]) -> Result<Outcome
         decision::Outcome::Reserved { expires_after_ms, lines, first } => {
             Outcome::Reserved { expires_after_ms, lines: lines_of(&lines, skus)?, first }
         }
-        decision::Outcome::Waiting { line, first } => {
-            Outcome::Waiting { line: line_of(&line, skus)?, first }
-        }
+        decision::Outcome::Waiting { line, first } => Outcome::Waiting { line: line_of(&line, skus)?, first },
         decision::Outcome::Refused { reason, sku, value } => {
             let sku = sku.map(|index| sku_of(index, skus)).transpose()?;
             Outcome::Refused(Refusal { reason, sku, value })

@@ -69,7 +69,9 @@ impl Generator {
         let wanted = match scenario.popularity {
             Popularity::OneHot => (0..scenario.skus).map(|n| if n == 0 { 90 } else { 3 }).collect(),
             Popularity::Even => vec![1; scenario.skus],
-            Popularity::Zipf => (1..=scenario.skus).map(|n| 1_000 / u32::try_from(n).unwrap_or(1_000)).collect(),
+            Popularity::Zipf => {
+                (1..=scenario.skus).map(|n| 1_000 / u32::try_from(n).unwrap_or(1_000)).collect()
+            }
         };
         let sales = (0..scenario.sales).map(|n| Slot::new(n, &scenario)).collect();
         Self {
@@ -234,7 +236,8 @@ fn pool(scenario: &Scenario, partition: PartitionId, rng: &mut Rng) -> Vec<Strin
             1 => format!("S{n}-{}", "\u{e4}".repeat(usize::try_from(n % 8).unwrap_or(1))),
             _ => format!("S{n}"),
         };
-        let list = if partition_of(&name, scenario.partitions) == partition { &mut ours } else { &mut theirs };
+        let list =
+            if partition_of(&name, scenario.partitions) == partition { &mut ours } else { &mut theirs };
         if !list.contains(&name) && list.len() < own.max(foreign) {
             list.push(name);
         }

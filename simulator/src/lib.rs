@@ -39,3 +39,6 @@ pub mod rng;
 pub mod run;
 pub mod shrink;
 pub mod subject;
+
+#[cfg(test)]
+mod tests;

@@ -255,8 +255,9 @@ impl Marks {
                 (format!("{verb:?} when {}", state.name()), self.cells[*verb as usize][*state as usize - 1])
             })
         });
-        let refused =
-            Reason::ALL.iter().map(|reason| (format!("refused: {reason:?}"), self.refused[*reason as usize - 1]));
+        let refused = Reason::ALL
+            .iter()
+            .map(|reason| (format!("refused: {reason:?}"), self.refused[*reason as usize - 1]));
         named.chain(cells).chain(refused)
     }
 

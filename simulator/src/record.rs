@@ -63,7 +63,9 @@ impl Record {
             Err(error) => vec![format!("malformed, code {}: {error}", error.code())],
             Ok(_) => {
                 let mut lines = vec![format!("skus {skus:?}")];
-                lines.extend(commands.iter().enumerate().map(|(i, command)| format!("{i}: {}", told(command))));
+                lines.extend(
+                    commands.iter().enumerate().map(|(i, command)| format!("{i}: {}", told(command))),
+                );
                 lines
             }
         }

@@ -114,7 +114,9 @@ impl<M: Machine> Trial<M> {
         let applied = apply_framed(&mut self.machine, offset, *append_time_ms, payload, &mut self.out);
         let expected = match (expected, applied) {
             (Err(_), Applied::Stopped) => return Ok(Next::Stopped),
-            (Err(why), came) => return Err(format!("expected the partition to stop ({why:?}), came {came:?}")),
+            (Err(why), came) => {
+                return Err(format!("expected the partition to stop ({why:?}), came {came:?}"));
+            }
             (Ok(_), Applied::Stopped) => return Err("the partition stopped, expected it to go on".to_owned()),
             (Ok(expected), _) => expected,
         };

@@ -1,6 +1,8 @@
 //! Makes a failing case small: drops records, drops commands, drops lines, calms the clock, as long as it still fails.
 
-use holdfast_contracts::command::{Command, Line, Lines, Reserve, decode_batch};
+use holdfast_contracts::command::{
+    AdjustStock, BatchBuilder, Command, DefineSale, Line, Lines, Reserve, SetStock, SkuList, decode_batch,
+};
 use holdfast_contracts::{IntakeId, RequestTag};
 
 use crate::case::Case;
@@ -17,6 +19,7 @@ pub fn shrink(case: &Case, tries_max: u32, fails: impl FnMut(&Case) -> bool) -> 
         shrinker.drop_commands();
         shrinker.simplify_commands();
         shrinker.calm_the_clock();
+        shrinker.tidy_dictionaries();
         if shrinker.best == before || shrinker.tries_left == 0 {
             return shrinker.best;
         }
@@ -51,6 +54,8 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
     }
 
     /// Delta debugging: large pieces first, then smaller ones, from the end, where what does not matter is.
+    ///
+    /// Each piece is dropped with its time, or without: what follows may need the time that passed.
     fn drop_records(&mut self) {
         let mut piece = self.best.records.len() / 2;
         while piece > 0 {
@@ -58,8 +63,14 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
             while end > 0 {
                 let start = end.saturating_sub(piece);
                 let mut records = self.best.records.clone();
+                let its_time = start.checked_sub(1).map_or(0, |before| {
+                    records[end - 1].append_time_ms.saturating_sub(records[before].append_time_ms)
+                });
                 records.drain(start..end);
-                self.try_records(records);
+                if !self.try_records(records.clone()) {
+                    move_earlier(&mut records[start..], its_time);
+                    self.try_records(records);
+                }
                 end = start.min(self.best.records.len());
             }
             piece /= 2;
@@ -101,24 +112,69 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
         }
     }
 
-    /// The append time of the record before, or as little later as possible.
+    /// Less time between two records, and everything after them earlier by as much.
     fn calm_the_clock(&mut self) {
         for n in 1..self.best.records.len() {
-            let before = self.best.records[n - 1].append_time_ms;
-            let mut step = self.best.records[n].append_time_ms.saturating_sub(before);
-            let payload = self.best.records[n].payload.clone();
-            if self.try_record(n, Record { append_time_ms: before, payload: payload.clone() }) {
-                continue;
-            }
-            while step > 1 {
-                step /= 2;
-                let append_time_ms = before.saturating_add(step);
-                if !self.try_record(n, Record { append_time_ms, payload: payload.clone() }) {
-                    break;
-                }
+            let step = |case: &Case| {
+                case.records[n].append_time_ms.saturating_sub(case.records[n - 1].append_time_ms)
+            };
+            let mut by_ms = step(&self.best);
+            while by_ms > 0 {
+                let mut records = self.best.records.clone();
+                move_earlier(&mut records[n..], by_ms);
+                self.try_records(records);
+                by_ms = (by_ms / 2).min(step(&self.best));
             }
         }
     }
+
+    /// Dictionaries with only the SKUs that are named, each once.
+    fn tidy_dictionaries(&mut self) {
+        for n in 0..self.best.records.len() {
+            if let Some(record) = tidied(&self.best.records[n]) {
+                self.try_record(n, record);
+            }
+        }
+    }
+}
+
+fn move_earlier(records: &mut [Record], by_ms: u64) {
+    for record in records {
+        record.append_time_ms = record.append_time_ms.saturating_sub(by_ms);
+    }
+}
+
+fn tidied(record: &Record) -> Option<Record> {
+    let (mut skus, mut commands) = (Vec::new(), Vec::new());
+    decode_batch(&record.payload, &mut skus, &mut commands).ok()?;
+    let mut builder = BatchBuilder::default();
+    builder.start(IntakeId(0), RequestTag(0));
+    for command in &commands {
+        let mut index = |old: u32| {
+            let name = usize::try_from(old).ok().and_then(|old| skus.get(old));
+            name.map_or(u32::MAX, |name| builder.sku(name))
+        };
+        match *command {
+            Command::Reserve(it) => {
+                let lines: Vec<Line> = it.lines.iter().map(|l| Line { sku: index(l.sku), ..l }).collect();
+                builder.push(&Command::Reserve(Reserve { lines: Lines::of(&lines), ..it }));
+            }
+            Command::SetStock(it) => {
+                let sku = index(it.sku);
+                builder.push(&Command::SetStock(SetStock { sku, ..it }));
+            }
+            Command::AdjustStock(it) => {
+                let sku = index(it.sku);
+                builder.push(&Command::AdjustStock(AdjustStock { sku, ..it }));
+            }
+            Command::DefineSale(it) => {
+                let list: Vec<u32> = it.skus.iter().map(index).collect();
+                builder.push(&Command::DefineSale(DefineSale { skus: SkuList::of(&list), ..it }));
+            }
+            other => builder.push(&other),
+        }
+    }
+    Some(Record { append_time_ms: record.append_time_ms, payload: builder.bytes().to_vec() })
 }
 
 /// The record with its commands changed, written anew. `None` if it is malformed or nothing is left.

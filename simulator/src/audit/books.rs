@@ -17,7 +17,9 @@ pub(super) struct Book {
 }
 
 fn minus(from: &mut u64, units: u64, what: &str) -> Check {
-    *from = from.checked_sub(units).ok_or_else(|| format!("{units} units taken from {what}, which has {from}"))?;
+    *from = from
+        .checked_sub(units)
+        .ok_or_else(|| format!("{units} units taken from {what}, which has {from}"))?;
     Ok(())
 }
 

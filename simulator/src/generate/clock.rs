@@ -89,11 +89,8 @@ impl Generator {
             let near = self.rng.below(STEP_MAX);
             self.rng.one_of(&[0, 0, near, STEP_MAX])
         };
-        let wall = if self.rng.coin() {
-            append_time.saturating_add(off)
-        } else {
-            append_time.saturating_sub(off)
-        };
+        let wall =
+            if self.rng.coin() { append_time.saturating_add(off) } else { append_time.saturating_sub(off) };
         let log_id = self.rng.coin().then_some(self.settings.log_id);
         Command::Tick { wall: holdfast_contracts::LogTime(wall), log_id }
     }

@@ -81,7 +81,9 @@ impl Generator {
         let now = model.log_time_ms().unwrap_or(0);
         match model.sale_view(&sale_id) {
             None => self.define(slot, model),
-            Some((SaleState::Draft | SaleState::Paused, _)) => self.push(&Command::OpenSale { sale_id: &sale_id }),
+            Some((SaleState::Draft | SaleState::Paused, _)) => {
+                self.push(&Command::OpenSale { sale_id: &sale_id });
+            }
             Some((SaleState::Closed, _)) => {
                 self.sales[slot].edition += 1;
                 self.define(slot, model);

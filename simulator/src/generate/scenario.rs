@@ -17,7 +17,7 @@ pub struct Lengths {
 
 impl Lengths {
     /// For a change: 2,000 seeds are over 20 million decisions and take less than a minute on two cores.
-    pub const QUICK: Self = Self { short: 2_000, middle: 20_000, long: 60_000 };
+    pub const QUICK: Self = Self { short: 2_000, middle: 10_000, long: 60_000 };
     /// For a night: wheels turn over, ids are forgotten by the hundred thousand.
     pub const NIGHT: Self = Self { short: 2_000, middle: 20_000, long: 1_000_000 };
     /// For a unit test.
@@ -150,6 +150,9 @@ kinds! {
     ActivateRules = 3,
 }
 
+/// Commands per record: mostly few, as at the edges of a sale, and now and then the batches of its peak.
+const BATCHES: [u64; 20] = [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 8, 8, 8, 64];
+
 impl Scenario {
     /// Draws the options of a seed.
     #[must_use]
@@ -166,7 +169,7 @@ impl Scenario {
         Self {
             seed,
             records,
-            commands_per_record_max: rng.one_of(&[1, 1, 2, 4, 4, 8, 64]),
+            commands_per_record_max: rng.one_of(&BATCHES),
             partitions: rng.one_of(&[1, 1, 4]),
             skus,
             sales,

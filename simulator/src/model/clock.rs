@@ -136,8 +136,11 @@ impl Model {
         self.marks.hit_if(moved && step_ms > 0, Mark::DeadlinesShiftedBySuspicion);
     }
 
-    /// The only place where log time changes.
+    /// The only place where log time changes. Generations pass only when it moves, not when the window changes.
     fn set_time(&mut self, ms: u64) {
+        if self.clock.now == Some(ms) {
+            return;
+        }
         let passed = self.memory.let_time_pass(ms, self.rules.generation_ms());
         self.marks.hit_if(passed > 1, Mark::SeveralGenerationsPassedAtOnce);
         self.clock.now = Some(ms);

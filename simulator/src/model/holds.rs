@@ -62,8 +62,7 @@ impl Model {
             HoldState::Released | HoldState::Expired => {
                 let at_the_deadline = self.reservation(place).deadline == Some(self.now());
                 self.marks.hit_if(at_the_deadline, Mark::ConfirmAtTheDeadline);
-                let refusal =
-                    if state == HoldState::Released { Reason::Released } else { Reason::Expired };
+                let refusal = if state == HoldState::Released { Reason::Released } else { Reason::Expired };
                 if reacquire && self.reacquire(place) {
                     // Reading: only the answer that takes the units again is `late`; a repeated confirm of it is
                     // an ordinary unchanged one.

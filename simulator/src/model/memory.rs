@@ -20,27 +20,56 @@ pub(super) struct Memory {
     generation: u64,
     /// When the generation began; `None` before the first record.
     start: Option<u64>,
-    entries: BTreeMap<ReservationId, Entry>,
+    entries: BTreeMap<u128, Entry>,
     sweep_at: usize,
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
     generation: u64,
-    content: Content,
+    content: Box<Content>,
     answer: Answered,
+}
+
+/// An id as a number: quicker to compare than sixteen bytes, and in the same order.
+const fn number(id: ReservationId) -> u128 {
+    u128::from_be_bytes(id.0)
 }
 
 /// What was asked under an id. Requests of different kinds are never equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
-    Reserve { customer: u64, lines: Vec<(Sku, u64)>, allow_partial: bool, join_waitlist: bool },
-    Extend { reservation_id: ReservationId, customer: u64, by_ms: u32 },
+    Reserve {
+        customer: u64,
+        lines: Vec<(Sku, u64)>,
+        allow_partial: bool,
+        join_waitlist: bool,
+    },
+    Extend {
+        reservation_id: ReservationId,
+        customer: u64,
+        by_ms: u32,
+    },
     /// Reading: everything but the id counts, `reason` and `reference` too.
-    SetStock { sku: Sku, on_hand: u64, expected: Option<u64>, force: bool, texts: [String; 2] },
-    AdjustStock { sku: Sku, delta: i64, set_aside: i64, texts: [String; 2] },
+    SetStock {
+        sku: Sku,
+        on_hand: u64,
+        expected: Option<u64>,
+        force: bool,
+        texts: [String; 2],
+    },
+    AdjustStock {
+        sku: Sku,
+        delta: i64,
+        set_aside: i64,
+        texts: [String; 2],
+    },
     /// Reading: the SKUs are a set; their order and repetitions do not count.
-    DefineSale { sale_id: String, terms: Box<SaleTerms>, skus: Vec<Sku> },
+    DefineSale {
+        sale_id: String,
+        terms: Box<SaleTerms>,
+        skus: Vec<Sku>,
+    },
 }
 
 /// What was answered.
@@ -75,14 +104,18 @@ impl Memory {
 impl Model {
     /// Looks an id up, on behalf of a command with this content.
     pub(super) fn known(&mut self, id: ReservationId, content: &Content) -> Known {
-        if !self.remembers(id) {
+        let Some(entry) = self.memory.entries.get(&number(id)) else { return Known::Unknown };
+        if !self.remembers(entry) {
             self.forget(id);
             return Known::Unknown;
         }
-        let entry = &self.memory.entries[&id];
-        if entry.content != *content {
-            let same_kind = std::mem::discriminant(&entry.content) == std::mem::discriminant(content);
-            self.marks.hit(if same_kind { Mark::IdReusedForOtherContent } else { Mark::IdReusedForOtherKind });
+        if *entry.content != *content {
+            let same_kind = std::mem::discriminant(&*entry.content) == std::mem::discriminant(content);
+            self.marks.hit(if same_kind {
+                Mark::IdReusedForOtherContent
+            } else {
+                Mark::IdReusedForOtherKind
+            });
             return Known::OtherContent;
         }
         let age = self.memory.generation - entry.generation;
@@ -111,7 +144,7 @@ impl Model {
 
     /// The reservation of an id that is remembered, if it was granted or stood in line.
     pub(super) fn known_reservation(&self, id: ReservationId) -> Option<Place> {
-        match self.memory.entries.get(&id).filter(|_| self.remembers(id))?.answer {
+        match self.memory.entries.get(&number(id)).filter(|entry| self.remembers(entry))?.answer {
             Answered::Reservation(place) => Some(place),
             Answered::Refused(_) | Answered::Done => None,
         }
@@ -122,13 +155,13 @@ impl Model {
             return;
         }
         let generation = self.memory.generation;
-        self.memory.entries.insert(id, Entry { generation, content, answer });
+        let content = Box::new(content);
+        self.memory.entries.insert(number(id), Entry { generation, content, answer });
         self.sweep();
     }
 
     /// The rule itself.
-    fn remembers(&self, id: ReservationId) -> bool {
-        let Some(entry) = self.memory.entries.get(&id) else { return false };
+    fn remembers(&self, entry: &Entry) -> bool {
         let generations = if self.twisted(Twist::ForgetsEarly) { GENERATIONS - 1 } else { GENERATIONS };
         if self.memory.generation - entry.generation <= generations {
             return true;
@@ -140,7 +173,7 @@ impl Model {
     }
 
     fn forget(&mut self, id: ReservationId) {
-        if let Some(entry) = self.memory.entries.remove(&id) {
+        if let Some(entry) = self.memory.entries.remove(&number(id)) {
             self.marks.hit(Mark::ForgottenIdDecidedAfresh);
             if let Answered::Reservation(place) = entry.answer {
                 self.reservations.remove(&place);
@@ -153,10 +186,16 @@ impl Model {
         if self.memory.entries.len() < self.memory.sweep_at.max(20_000) {
             return;
         }
-        let forgotten: Vec<_> =
-            self.memory.entries.keys().copied().filter(|id| !self.remembers(*id)).collect();
+        let forgotten: Vec<_> = self
+            .memory
+            .entries
+            .iter()
+            .filter(|(_, entry)| !self.remembers(entry))
+            .map(|(id, _)| *id)
+            .collect();
         for id in forgotten {
-            if let Some(Entry { answer: Answered::Reservation(place), .. }) = self.memory.entries.remove(&id) {
+            if let Some(Entry { answer: Answered::Reservation(place), .. }) = self.memory.entries.remove(&id)
+            {
                 self.reservations.remove(&place);
             }
         }

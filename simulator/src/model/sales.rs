@@ -81,7 +81,8 @@ impl Model {
             return of(Reason::SkuInOtherSale, sku);
         }
         if let Some(number) = number
-            && let Some(sku) = self.sales[number].skus.difference(wanted).find(|sku| self.is_in_use(number, sku))
+            && let Some(sku) =
+                self.sales[number].skus.difference(wanted).find(|sku| self.is_in_use(number, sku))
         {
             return of(Reason::SkuInUse, sku);
         }
@@ -213,8 +214,7 @@ impl Model {
 
 /// The bounds of the rules page, written down a second time.
 fn terms_are_valid(terms: &SaleTerms) -> bool {
-    let durations =
-        [terms.hold_ttl_ms, terms.payment_window_ms, terms.offer_ttl_ms, terms.hold_total_max_ms];
+    let durations = [terms.hold_ttl_ms, terms.payment_window_ms, terms.offer_ttl_ms, terms.hold_total_max_ms];
     durations.iter().all(|ms| (1..=DAYS_30).contains(ms))
         && terms.hold_ttl_ms <= terms.hold_total_max_ms
         && terms.offer_ttl_ms <= terms.hold_total_max_ms

@@ -175,7 +175,8 @@ impl Model {
     pub(super) fn end(&mut self, place: Place, state: HoldState) {
         self.set_deadline(place, None);
         self.live.remove(&place);
-        let reservation = self.reservations.get_mut(&place).expect("a place that is kept has its reservation");
+        let reservation =
+            self.reservations.get_mut(&place).expect("a place that is kept has its reservation");
         for line in &reservation.lines {
             let key = (reservation.sale, Sku::clone(&line.sku));
             let units = u64::from(reservation.units_in_use(line));

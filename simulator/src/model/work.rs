@@ -45,7 +45,11 @@ impl Model {
     /// The first reservation, by deadline and then by the place of its decision, that is over and not frozen.
     fn next_due(&self) -> Option<(u64, Place)> {
         let over = |deadline: u64| {
-            if self.twisted(Twist::ExpiresAfterDeadline) { deadline < self.now() } else { deadline <= self.now() }
+            if self.twisted(Twist::ExpiresAfterDeadline) {
+                deadline < self.now()
+            } else {
+                deadline <= self.now()
+            }
         };
         let mut due = self.due.iter().copied().take_while(|(deadline, _)| over(*deadline));
         if self.twisted(Twist::ExpiresByPlace) { due.min_by_key(|(_, place)| *place) } else { due.next() }
@@ -93,7 +97,8 @@ impl Model {
         let was_offered = !was_waiting && reservation.first_answer == FirstAnswer::Waiting;
         let (id, lines, deadline) = (reservation.id, reservation.told_lines(), reservation.deadline);
         self.marks.hit_if(was_offered, Mark::OfferExpired);
-        self.marks.hit_if(was_waiting && deadline.is_some_and(|d| d <= self.now()), Mark::WaitEndedByItsDeadline);
+        self.marks
+            .hit_if(was_waiting && deadline.is_some_and(|d| d <= self.now()), Mark::WaitEndedByItsDeadline);
         self.end(place, HoldState::Expired);
         self.event(What::Expired { id, lines, was_waiting });
         if was_waiting {
