@@ -15,11 +15,11 @@ use holdfast_contracts::command::{BatchBuilder, Command};
 use holdfast_contracts::murmur2::partition_of;
 use holdfast_contracts::{IntakeId, LogId, PartitionId, RequestTag, ReservationId};
 
-pub use scenario::{Features, Kind, Lengths, Popularity, Scenario, Weights};
+pub use scenario::{Features, Kind, Lengths, Popularity, Scenario, Spread, Weights};
 
 use crate::model::{Model, Settings};
 use crate::record::{Record, put_dictionary};
-use crate::rng::Rng;
+use crate::rng::{Rng, splitmix64};
 use buyers::Asked;
 use operators::{AdminCommand, Slot};
 
@@ -30,6 +30,7 @@ pub struct Generator {
     settings: Settings,
     rng: Rng,
     made: u32,
+    ids_made: u64,
     wall: u64,
     /// Names of SKUs of this partition, then some that nobody ever makes known, then some of other partitions.
     pool: Vec<String>,
@@ -79,6 +80,7 @@ impl Generator {
             settings,
             rng,
             made: 0,
+            ids_made: 0,
             wall: clock::BEGINNING,
             pool,
             wanted,
@@ -216,10 +218,23 @@ impl Generator {
     }
 
     fn new_id(&mut self) -> ReservationId {
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&self.rng.next().to_be_bytes());
-        id[8..].copy_from_slice(&self.rng.next().to_be_bytes());
-        ReservationId(id)
+        self.ids_made += 1;
+        let n = u128::from(self.ids_made);
+        let id = match self.scenario.ids {
+            Spread::Random => u128::from(self.rng.next()) << 64 | u128::from(self.rng.next()),
+            Spread::Low => n,
+            Spread::High => n << 96,
+        };
+        ReservationId(id.to_be_bytes())
+    }
+
+    /// The pseudonym of the buyer with this number, never 0.
+    fn customer(&self, number: u64) -> u64 {
+        match self.scenario.customer_ids {
+            Spread::Random => splitmix64(number).max(1),
+            Spread::Low => number,
+            Spread::High => number << 40,
+        }
     }
 }
 

@@ -52,6 +52,8 @@ impl fmt::Display for Failure {
     }
 }
 
+const INSPECT_AFTER: u64 = 509;
+
 /// One machine on trial: the machine, the model, the auditor, in step.
 #[derive(Debug)]
 pub struct Trial<M> {
@@ -61,9 +63,9 @@ pub struct Trial<M> {
     offset: u64,
     out: Vec<u8>,
     stats: Stats,
-    /// Every so many records the machine is thrown away and made again from its own checkpoint, and the model
-    /// counts everything again.
-    inspect_every: u64,
+    /// Before this record the machine is thrown away and made again from its own checkpoint, and the model counts
+    /// everything again. The distances grow with the state, so that this stays a part of the work and not all of it.
+    inspect_at: u64,
 }
 
 /// Whether there is a next record.
@@ -92,7 +94,7 @@ impl<M: Machine> Trial<M> {
             offset: 0,
             out: Vec::new(),
             stats: Stats { runs: 1, ..Stats::default() },
-            inspect_every: 509,
+            inspect_at: INSPECT_AFTER,
         }
     }
 
@@ -129,7 +131,8 @@ impl<M: Machine> Trial<M> {
             self.stats.decisions += answers as u64;
             self.stats.events += expected.events.len() as u64;
         }
-        if offset % self.inspect_every == self.inspect_every - 1 {
+        if self.offset == self.inspect_at {
+            self.inspect_at += INSPECT_AFTER + self.offset / 8;
             self.inspect()?;
         }
         Ok(Next::More)

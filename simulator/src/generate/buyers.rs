@@ -46,7 +46,8 @@ impl Generator {
         let customer = if on.extreme_numbers && self.rng.percent(1) {
             self.rng.one_of(&[0, u64::MAX])
         } else {
-            self.rng.between(1, self.scenario.customers)
+            let number = self.rng.between(1, self.scenario.customers);
+            self.customer(number)
         };
         let count = match (on.multi_line, self.rng.below(8)) {
             (true, 0..=1) => 2,

@@ -64,7 +64,8 @@ impl Generator {
 
     /// A step too far: of one record only, or for good if there are tickers to vouch for it.
     fn jump(&mut self, now: u64) -> u64 {
-        let step = self.rng.one_of(&[STEP_MAX + 1, STEP_MAX + 2, 60_000, 86_400_000, 40 * 86_400_000]);
+        let far = 1 << self.rng.between(14, 32);
+        let step = self.rng.one_of(&[STEP_MAX + 1, STEP_MAX + 2, 86_400_000, far, far]);
         if self.scenario.on.ticks && self.rng.coin() {
             self.wall = self.wall.max(now + step);
         }

@@ -197,7 +197,8 @@ impl Generator {
             let ahead = |rng: &mut crate::rng::Rng, records: u64, pace: u64| rng.below(records * (pace + 1));
             let pace = self.scenario.pace_ms;
             let opens = if self.rng.percent(40) { now + ahead(&mut self.rng, 20, pace) } else { 0 };
-            let closes = opens.max(now) + 1 + ahead(&mut self.rng, 300, pace);
+            let far = if self.rng.percent(5) { 1 << self.rng.between(20, 40) } else { 0 };
+            let closes = opens.max(now) + 1 + far + ahead(&mut self.rng, 300, pace);
             terms.opens_at = LogTime(opens);
             terms.closes_at = LogTime(if self.rng.percent(60) { closes } else { 0 });
         }

@@ -36,6 +36,8 @@ pub struct Scenario {
     pub sales: usize,
     pub customers: u64,
     pub popularity: Popularity,
+    pub ids: Spread,
+    pub customer_ids: Spread,
     /// Usual step of log time between two records, in ms.
     pub pace_ms: u64,
     pub stock_max: u64,
@@ -54,6 +56,17 @@ pub enum Popularity {
     OneHot,
     Even,
     Zipf,
+}
+
+/// How the numbers of a kind lie. Clients count up as often as they draw lots, and a table must bear both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// All bits random.
+    Random,
+    /// Counting up in the lowest bits.
+    Low,
+    /// Counting up in the highest bits.
+    High,
 }
 
 macro_rules! features {
@@ -77,6 +90,8 @@ features! {
     multi_line,
     allow_partial,
     waitlist,
+    /// Holds live for minutes to a month, far beyond the scenario's pace.
+    long_lives: 12,
     /// Hardly anybody is turned away from a line, and most want much.
     long_lines: 12,
     retries,
@@ -163,18 +178,23 @@ impl Scenario {
             80..98 => lengths.middle,
             _ => lengths.long,
         };
+        let spreads = [Spread::Random, Spread::Random, Spread::Random, Spread::Low, Spread::High];
+        let batch = rng.one_of(&BATCHES);
         let pace_ms = rng.one_of(&[0, 1, 20, 300, 2_000, 7_000]);
         let sales = rng.one_of(&[1, 1, 2, 3]);
-        let skus = rng.one_of(&[1, 2, 3, 8, 20]).max(sales);
+        let skus = rng.one_of(&[1, 1, 1, 2, 2, 2, 3, 3, 3, 8, 8, 8, 20, 20, 120]).max(sales);
         Self {
             seed,
             records,
-            commands_per_record_max: rng.one_of(&BATCHES),
+            // A very long scenario must still fit into memory.
+            commands_per_record_max: if records > 100_000 { batch.min(4) } else { batch },
             partitions: rng.one_of(&[1, 1, 4]),
             skus,
             sales,
             customers: rng.one_of(&[2, 12, 60, 500, 1_000_000]),
             popularity: rng.one_of(&[Popularity::OneHot, Popularity::Even, Popularity::Zipf]),
+            ids: rng.one_of(&spreads),
+            customer_ids: rng.one_of(&spreads),
             pace_ms,
             stock_max: if on.long_lines { 6 } else { rng.one_of(&[2, 8, 8, 40, 400]) },
             quantity_max: if on.long_lines { 9 } else { rng.one_of(&[1, 2, 4, 9]) },
@@ -198,8 +218,9 @@ pub(super) fn draw_terms(pace_ms: u64, on: Features, rng: &mut Rng) -> SaleTerms
         u32::try_from(ms.max(1)).unwrap_or(u32::MAX).min(2_592_000_000)
     };
     let reach = rng.one_of(&[3, 12, 60, 200]);
-    let hold_ttl_ms = records(rng, reach);
-    let offer_ttl_ms = records(rng, reach);
+    let life = |rng: &mut Rng| if on.long_lives { 1 << rng.between(10, 31) } else { records(rng, reach) };
+    let hold_ttl_ms = life(rng);
+    let offer_ttl_ms = life(rng);
     let total = hold_ttl_ms.max(offer_ttl_ms);
     let longer = if rng.percent(8) { 2_592_000_000 } else { total.saturating_mul(rng.between_u32(1, 4)) };
     SaleTerms {
