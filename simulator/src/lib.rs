@@ -19,12 +19,28 @@
 //! model, to stand close to edges), gives each record to the model and to the subject, and compares. Nothing here
 //! reads a clock or the environment: a seed and a commit reproduce a run.
 //!
+//! # How to put a machine on trial
+//!
+//! Implement [`subject::Machine`] for a wrapper of it and run [`run::run_seeds`] with that type; `main.rs` names the
+//! subject in one place. The wrapper appends what `BodyWriter` writes; envelope and chain are added around it. With
+//! [`subject::Machine::restored`] the run throws the machine away now and then and goes on with one made from its
+//! checkpoint. Deliberately faulty builds of the machine are run in the same way: each must fail.
+//!
 //! # What a world with crashes will add
 //!
-//! The engine (poll, apply, emit, checkpoint, recover) is one more subject: the world appends the generator's records
-//! to a simulated log at times of its own choosing, lets owners crash and overlap, and holds every decision record that
-//! any owner emits against [`model::Model::apply`] of the command record at `source_offset`. For that, keep one
-//! [`model::Model`] per partition that follows the commands log record by record, and store its answers by offset.
+//! The world runs the real engine on a simulated log, with owners that crash, overlap and fall behind. What it needs
+//! from here:
+//!
+//! - *What is right*: one [`model::Model`] per partition follows the commands log record by record, and its answers are
+//!   kept by offset. Any decision record that any owner emits, at any time, is held against the answer at its
+//!   `source_offset` with [`compare::compare`]; `out_seq` counts the answers that are not `None`. Truncation of an
+//!   unacknowledged tail goes back to a clone of the model ([`model::Model`] is `Clone`).
+//! - *What is asked*: [`generate::Generator::next`] makes payloads; the world appends them late, twice or never, and
+//!   stamps them itself. Twice is harmless to the generator: it looks at the model, not at its own count of records.
+//! - *What was kept*: [`audit::Auditor`] reads the decisions log from its beginning, as a consumer would.
+//! - *What was met*: new marks go into [`marks`]; both kinds are added up by [`marks::Marks::add`].
+//! - *What failed*: a [`case::Case`] with faults between the records; the text format has room for other words at
+//!   the beginning of a line, and [`shrink`] for steps that drop them.
 
 pub mod answer;
 pub mod audit;

@@ -7,10 +7,14 @@ use std::time::{Duration, Instant};
 use holdfast_simulator::generate::Lengths;
 use holdfast_simulator::run::{Failure, Stats, records_of_seed, run_case, run_seeds};
 use holdfast_simulator::shrink::shrink;
-use holdfast_simulator::subject::ModelMachine;
+use holdfast_simulator::subject::{Canary, Machine, ModelMachine};
+
+/// The machine on trial.
+type Subject = ModelMachine;
 
 const USAGE: &str = "\
-holdfast-simulator [--seeds N] [--from S] [--seed X] [--seconds T] [--threads N] [--night] [--marks] [--json]
+holdfast-simulator [--seeds N] [--from S] [--seed X] [--seconds T] [--threads N] [--night] [--marks]
+                   [--canary] [--json]
 
   --seeds N     how many seeds (default 2000)
   --from S      the first of them (default 0)
@@ -19,6 +23,7 @@ holdfast-simulator [--seeds N] [--from S] [--seed X] [--seconds T] [--threads N]
   --threads N   default 2
   --night       long lengths
   --marks       print every mark with its hits
+  --canary      put a machine on trial that swallows an answer: this run must fail
   --json        one JSON object as the last line of stdout
 ";
 
@@ -31,6 +36,7 @@ struct Options {
     threads: usize,
     lengths: Lengths,
     marks: bool,
+    canary: bool,
     json: bool,
 }
 
@@ -38,14 +44,21 @@ fn main() -> ExitCode {
     let Some(options) = options(std::env::args().skip(1)) else {
         return say(&mut io::stderr(), USAGE).map_or(ExitCode::FAILURE, |()| ExitCode::from(2));
     };
-    let started = Instant::now();
-    let go_on = || options.seconds.is_none_or(|s| started.elapsed() < Duration::from_secs(s));
-    let result = run_seeds::<ModelMachine>(options.seeds.clone(), options.lengths, options.threads, go_on);
-    let clean = match &result {
-        Ok(stats) => report(&options, stats, started.elapsed()),
-        Err(failure) => explain(&options, failure),
+    let clean = if options.canary {
+        put_on_trial::<Canary<Subject>>(&options)
+    } else {
+        put_on_trial::<Subject>(&options)
     };
     if clean.unwrap_or(false) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn put_on_trial<M: Machine>(options: &Options) -> io::Result<bool> {
+    let started = Instant::now();
+    let go_on = || options.seconds.is_none_or(|s| started.elapsed() < Duration::from_secs(s));
+    match run_seeds::<M>(options.seeds.clone(), options.lengths, options.threads, go_on) {
+        Ok(stats) => report(options, &stats, started.elapsed()),
+        Err(failure) => explain::<M>(options, &failure),
+    }
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
@@ -55,6 +68,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
         threads: 2,
         lengths: Lengths::QUICK,
         marks: false,
+        canary: false,
         json: false,
     };
     let (mut from, mut count) = (0u64, 2_000);
@@ -68,6 +82,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
             "--threads" => options.threads = usize::try_from(number()?).ok()?,
             "--night" => options.lengths = Lengths::NIGHT,
             "--marks" => options.marks = true,
+            "--canary" => options.canary = true,
             "--json" => options.json = true,
             _ => return None,
         }
@@ -115,17 +130,17 @@ fn report(options: &Options, stats: &Stats, elapsed: Duration) -> io::Result<boo
     Ok(missing.is_empty() || *runs < 1_000)
 }
 
-fn explain(options: &Options, failure: &Failure) -> io::Result<bool> {
+fn explain<M: Machine>(options: &Options, failure: &Failure) -> io::Result<bool> {
     let mut err = io::stderr();
     say(&mut err, &format!("{failure}\n"))?;
     let Some(seed) = failure.seed else { return Ok(false) };
     std::panic::set_hook(Box::new(|_| {}));
     let mut case = records_of_seed(seed, options.lengths, failure.offset);
     say(&mut err, &format!("shrinking {} records ...\n", case.records.len()))?;
-    if run_case::<ModelMachine>(&case).is_err() {
-        case = shrink(&case, TRIES_MAX, |case| run_case::<ModelMachine>(case).is_err());
+    if run_case::<M>(&case).is_err() {
+        case = shrink(&case, TRIES_MAX, |case| run_case::<M>(case).is_err());
     }
-    match run_case::<ModelMachine>(&case) {
+    match run_case::<M>(&case) {
         Ok(_) => say(&mut err, "the records alone do not fail; the generator or the run does\n")?,
         Err(failure) => {
             case.about = format!("seed {seed}: {}", failure.what);

@@ -79,3 +79,29 @@ impl Machine for ModelMachine {
         Digest(u128::from(self.0.log_time_ms().unwrap_or(0)))
     }
 }
+
+/// A machine that says nothing where another would answer, once. A run that lets it pass is blind.
+#[derive(Debug, Clone)]
+pub struct Canary<M>(M, bool);
+
+/// From this record on the canary waits for an answer to swallow.
+const CANARY_AFTER: u64 = 100;
+
+impl<M: Machine> Machine for Canary<M> {
+    fn new(settings: Settings) -> Self {
+        Self(M::new(settings), false)
+    }
+
+    fn apply(&mut self, offset: u64, append_time_ms: u64, payload: &[u8], out: &mut Vec<u8>) -> Applied {
+        let applied = self.0.apply(offset, append_time_ms, payload, out);
+        if offset < CANARY_AFTER || self.1 || applied != Applied::Answered {
+            return applied;
+        }
+        self.1 = true;
+        Applied::Silent
+    }
+
+    fn digest(&self) -> Digest {
+        self.0.digest()
+    }
+}

@@ -1,14 +1,16 @@
 //! Tests of the tests: a generator that reaches everything, a comparison and an auditor that are not blind.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::answer::{Expected, Outcome};
 use crate::case::Case;
 use crate::compare::compare;
 use crate::encode::write_body;
 use crate::generate::{Generator, Lengths};
 use crate::model::{Model, Settings, Twist};
-use crate::run::{Trial, run_case, run_seeds};
+use crate::run::{Next, Trial, run_case, run_seeds};
 use crate::shrink::shrink;
-use crate::subject::{Applied, Machine, ModelMachine};
+use crate::subject::{Applied, Canary, Machine, ModelMachine};
 
 #[test]
 fn some_hundred_seeds_meet_every_mark() {
@@ -98,6 +100,45 @@ fn every_mistake_is_noticed_and_shrunk_to_a_handful_of_commands() {
     drop(std::panic::take_hook());
     for (twist, size) in TWISTS.iter().zip(sizes) {
         assert!(size <= 60, "{twist:?} still needs {size} commands: {sizes:?}");
+    }
+}
+
+/// A model and a machine that make the same mistake agree with each other; the auditor has to object, or an invariant
+/// of the model itself.
+fn caught_without_comparison<const N: usize>() -> Option<String> {
+    (0..300).find_map(|seed| {
+        let mut generator = Generator::new(seed, Lengths::TINY);
+        let settings = generator.settings();
+        let model = Model::new(settings).with_twist(TWISTS[N]);
+        let mut trial = Trial::<Mistaken<N>>::with_model(model, settings);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            while let Some(record) = generator.next(trial.model()) {
+                match trial.step(&record) {
+                    Ok(Next::More) => {}
+                    Ok(Next::Stopped) => break,
+                    Err(what) => return Some(what),
+                }
+            }
+            None
+        }));
+        result.unwrap_or_else(|_| Some("an invariant of the model".to_owned()))
+    })
+}
+
+#[test]
+fn mistakes_that_break_a_promise_are_noticed_even_if_both_machines_make_them() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let found = [
+        ("a confirm after the deadline", caught_without_comparison::<0>()),
+        ("a unit too many", caught_without_comparison::<2>()),
+        ("a refusal decided again", caught_without_comparison::<3>()),
+        ("the second in line first", caught_without_comparison::<5>()),
+        ("an id forgotten early", caught_without_comparison::<6>()),
+        ("a shortfall that is never paid", caught_without_comparison::<7>()),
+    ];
+    drop(std::panic::take_hook());
+    for (name, caught) in found {
+        assert!(caught.is_some(), "{name} was not noticed");
     }
 }
 
@@ -231,6 +272,13 @@ fn regressions_pass() {
         let case = Case::from_text(&text).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
         run_case::<ModelMachine>(&case).unwrap_or_else(|failure| panic!("{}: {failure}", file.display()));
     }
+}
+
+#[test]
+fn the_canary_dies_on_its_first_seed() {
+    let failure =
+        run_seeds::<Canary<ModelMachine>>(0..1, Lengths::TINY, 1, || true).expect_err("it must fail");
+    assert!(failure.what.contains("came no output"), "{failure}");
 }
 
 #[test]
