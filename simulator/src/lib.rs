@@ -50,6 +50,7 @@ pub mod encode;
 pub mod generate;
 pub mod marks;
 pub mod model;
+pub mod real;
 pub mod record;
 pub mod rng;
 pub mod run;

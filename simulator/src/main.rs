@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use holdfast_simulator::generate::Lengths;
+use holdfast_simulator::real::RealMachine;
 use holdfast_simulator::run::{Failure, Stats, records_of_seed, run_case, run_seeds};
 use holdfast_simulator::shrink::shrink;
-use holdfast_simulator::subject::{Canary, Machine, ModelMachine};
+use holdfast_simulator::subject::{Canary, Machine};
 
 /// The machine on trial.
-type Subject = ModelMachine;
+type Subject = RealMachine;
 
 const USAGE: &str = "\
 holdfast-simulator [--seeds N] [--from S] [--seed X] [--seconds T] [--threads N] [--night] [--marks]

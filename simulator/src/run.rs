@@ -141,7 +141,7 @@ impl<M: Machine> Trial<M> {
     /// Counts the model again, and goes on with a machine made from a checkpoint of the machine.
     fn inspect(&mut self) -> Result<(), String> {
         self.model.verify();
-        if let Some(restored) = self.machine.restored() {
+        if let Some(restored) = self.machine.restored()? {
             let (before, after) = (self.machine.digest(), restored.digest());
             if before != after {
                 return Err(format!("digest {before} before the checkpoint, {after} restored from it"));

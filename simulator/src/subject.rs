@@ -33,8 +33,11 @@ pub trait Machine: Sized {
 
     /// A second machine, made from what this one would write into a checkpoint and from nothing else. `None` if this
     /// subject has no checkpoints.
-    fn restored(&self) -> Option<Self> {
-        None
+    ///
+    /// # Errors
+    /// Why the checkpoint cannot be loaded.
+    fn restored(&mut self) -> Result<Option<Self>, String> {
+        Ok(None)
     }
 }
 

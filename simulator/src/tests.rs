@@ -248,8 +248,8 @@ fn a_machine_that_forgets_in_a_checkpoint_is_noticed() {
         fn digest(&self) -> holdfast_contracts::Digest {
             holdfast_contracts::Digest(u128::from(self.1))
         }
-        fn restored(&self) -> Option<Self> {
-            Some(Self::new(self.2))
+        fn restored(&mut self) -> Result<Option<Self>, String> {
+            Ok(Some(Self::new(self.2)))
         }
     }
     let failure = run_seeds::<Forgetful>(0..1, Lengths::QUICK, 1, || true).expect_err("a digest must differ");

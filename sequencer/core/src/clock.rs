@@ -42,7 +42,10 @@ pub(crate) struct Suspicion {
 pub(crate) enum ClockEvent {
     Suspect,
     /// Log time moves again; holds decided in the suspicion move by the step.
-    Trusted { step_ms: u64, decided_since: Option<Offset> },
+    Trusted {
+        step_ms: u64,
+        decided_since: Option<Offset>,
+    },
 }
 
 impl Clock {
@@ -112,10 +115,7 @@ impl Clock {
                 self.suspicion = None;
                 let before = self.now();
                 self.now = Some(before.max(appended));
-                Some(ClockEvent::Trusted {
-                    step_ms: self.now().ms_since(before),
-                    decided_since: Some(since),
-                })
+                Some(ClockEvent::Trusted { step_ms: self.now().ms_since(before), decided_since: Some(since) })
             }
         }
     }

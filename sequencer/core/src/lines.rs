@@ -66,11 +66,8 @@ impl Lines {
 
     /// The lines of a hold, in order of SKU.
     pub(crate) fn of(&self, hold: &Hold) -> impl Iterator<Item = HoldLine> {
-        let single = hold.listing().map(|listing| HoldLine {
-            listing,
-            quantity: hold.units(),
-            granted: hold.units(),
-        });
+        let single =
+            hold.listing().map(|listing| HoldLine { listing, quantity: hold.units(), granted: hold.units() });
         let mut next = hold.first_line().unwrap_or(NONE);
         let several = std::iter::from_fn(move || {
             let node = self.nodes.get(next as usize)?;

@@ -27,6 +27,8 @@ pub struct MachineConfig {
     pub partition: PartitionId,
     /// How many partitions there are: a SKU belongs to `murmur2(SKU) mod partitions`.
     pub partitions: u32,
+    /// The log it is bound to. A tick that names another stops it.
+    pub log_id: LogId,
     /// Bins of the id table, a power of two up to 4096. More are faster with many ids, fewer are smaller.
     pub id_bins: usize,
     /// Slots of the timing wheel, a power of two from 64. A slot is 16 ms.
@@ -36,8 +38,8 @@ pub struct MachineConfig {
 impl MachineConfig {
     /// The sizes used in production.
     #[must_use]
-    pub const fn new(partition: PartitionId, partitions: u32) -> Self {
-        Self { partition, partitions, id_bins: 4096, wheel_slots: 1 << 16 }
+    pub const fn new(partition: PartitionId, partitions: u32, log_id: LogId) -> Self {
+        Self { partition, partitions, log_id, id_bins: 4096, wheel_slots: 1 << 16 }
     }
 }
 
@@ -59,9 +61,9 @@ pub enum Halt {
     #[error("the log activates rules version {0}, which this build does not know; run a build that does")]
     UnknownRules(u32),
     /// A tick belongs to another log.
-    #[error("a tick names log {found}, but this state was built from log {bound}")]
+    #[error("a tick names log {found}, but this partition belongs to log {bound}")]
     OtherLog {
-        /// The log this state was built from.
+        /// The log the machine is bound to.
         bound: LogId,
         /// The log named.
         found: LogId,
@@ -101,8 +103,6 @@ pub struct Machine {
     pub(crate) work: Work,
     /// Elements of all live holds.
     pub(crate) live_sum: Sum,
-    /// The log whose ticks it has seen.
-    pub(crate) log_id: Option<LogId>,
     pub(crate) sweep: crate::sweep::Sweep,
     pub(crate) copying: crate::checkpoint::Copying,
     scratch: Scratch,
@@ -156,6 +156,11 @@ impl<'o> Context<'_, 'o> {
         &mut self.out
     }
 
+    /// The name that a dictionary index stands for: an empty one if there is none.
+    pub(crate) fn name(&self, entry: u32) -> &str {
+        self.names.get(entry as usize).copied().unwrap_or_default()
+    }
+
     /// The output index of a dictionary entry, whether its SKU is known or not.
     pub(crate) fn say_entry(&mut self, skus: &mut Skus, index: u32) -> u32 {
         let at = index as usize;
@@ -164,9 +169,35 @@ impl<'o> Context<'_, 'o> {
             return skus.say(entry.sku, &mut self.out);
         }
         if entry.said == 0 {
-            self.dictionary[at].said = self.out.sku(self.names[at]) + 1;
+            let said = self.out.sku(self.names[at]) + 1;
+            self.each_entry_like(at, |entry| entry.said = said);
         }
         self.dictionary[at].said - 1
+    }
+
+    /// Makes the SKU of a dictionary entry known, and the commands after this one in the record see it.
+    pub(crate) fn make_known(&mut self, skus: &mut Skus, index: u32) -> u32 {
+        let at = index as usize;
+        let entry = self.dictionary[at];
+        if entry.sku != NONE {
+            return entry.sku;
+        }
+        let number = skus.know(self.names[at]);
+        if entry.said != 0 {
+            skus.was_said(number, entry.said - 1);
+        }
+        self.each_entry_like(at, |entry| entry.sku = number);
+        number
+    }
+
+    /// A dictionary may name a SKU twice.
+    fn each_entry_like(&mut self, at: usize, mut change: impl FnMut(&mut DictionaryEntry)) {
+        let (hash, name) = (self.dictionary[at].hash, self.names[at]);
+        for (entry, other) in self.dictionary.iter_mut().zip(self.names) {
+            if entry.hash == hash && *other == name {
+                change(entry);
+            }
+        }
     }
 }
 
@@ -188,7 +219,6 @@ impl Machine {
             wheel: Wheel::new(config.wheel_slots, clock::TIME_MIN),
             work: Work::default(),
             live_sum: Sum::default(),
-            log_id: None,
             sweep: crate::sweep::Sweep::default(),
             copying: crate::checkpoint::Copying::default(),
             scratch: Scratch::default(),
@@ -253,12 +283,13 @@ impl Machine {
         self.skus.begin_record();
         self.work.begin_record();
         let started = self.clock.started().is_some();
+        let before = self.clock.now();
         let event = self.clock.record(context.offset, context.appended);
         if !started {
             self.generation_began = self.clock.now();
         }
         context.out.header(self.clock.now(), header.intake_id, header.first_request_tag);
-        self.after_clock(context, event);
+        self.after_clock(context, before, event);
         self.do_due_work(context);
     }
 
@@ -324,7 +355,9 @@ impl Machine {
             Command::Confirm { reservation_id, customer, reacquire } => {
                 self.confirm(context, *reservation_id, *customer, *reacquire);
             }
-            Command::Release { reservation_id, customer } => self.release(context, *reservation_id, *customer),
+            Command::Release { reservation_id, customer } => {
+                self.release(context, *reservation_id, *customer)
+            }
             Command::Extend { reservation_id, customer, by_ms, command_id } => {
                 self.extend(context, *reservation_id, *customer, *by_ms, *command_id);
             }
@@ -339,11 +372,24 @@ impl Machine {
                 if !Rules::knows(*version) {
                     return Err(Halt::UnknownRules(*version));
                 }
-                self.rules = self.rules.activated(*version, *dedupe_window_ms, *work_per_record_max);
-                context.say().rules_activated(*version);
+                self.activate_rules(context, *version, *dedupe_window_ms, *work_per_record_max);
             }
         }
         Ok(())
+    }
+
+    fn activate_rules(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        version: u32,
+        dedupe_window_ms: u64,
+        work_per_record_max: u32,
+    ) {
+        self.rules = self.rules.activated(version, dedupe_window_ms, work_per_record_max);
+        context.say().rules_activated(version);
+        for sale in self.sales.numbers() {
+            self.serve_sale(context, sale);
+        }
     }
 
     fn tick(
@@ -352,14 +398,15 @@ impl Machine {
         wall: LogTime,
         log_id: Option<LogId>,
     ) -> Result<(), Halt> {
-        if let Some(found) = log_id {
-            match self.log_id {
-                Some(bound) if bound != found => return Err(Halt::OtherLog { bound, found }),
-                _ => self.log_id = Some(found),
-            }
+        let bound = self.config.log_id;
+        if let Some(found) = log_id
+            && found != bound
+        {
+            return Err(Halt::OtherLog { bound, found });
         }
+        let before = self.clock.now();
         let event = self.clock.tick(context.offset, context.appended, wall);
-        self.after_clock(context, event);
+        self.after_clock(context, before, event);
         context.out.nothing();
         Ok(())
     }

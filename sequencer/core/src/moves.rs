@@ -33,10 +33,11 @@ impl Machine {
         Standing::Own(number, self.effective_state(hold))
     }
 
-    /// The state of a hold, whose turn to expire may not have come yet.
+    /// The state of a hold, whose turn to expire may not have come yet. Who still waits stands in line until then.
     pub(crate) fn effective_state(&self, hold: &Hold) -> HoldState {
         let state = hold.state().expect("a remembered id leads to a hold in use");
-        let over = hold.is_live() && self.clock.now() >= hold.deadline() && !self.sale_of(hold).is_frozen();
+        let has_deadline = matches!(state, HoldState::Held | HoldState::Paying);
+        let over = has_deadline && self.clock.now() >= hold.deadline() && !self.sale_of(hold).is_frozen();
         if over { HoldState::Expired } else { state }
     }
 
@@ -97,6 +98,9 @@ impl Machine {
         let hold = *self.holds.get(number);
         self.change_hold(number, |hold| hold.set_state(HoldState::Confirmed));
         let mut commit = |listing: u32, units: u32| {
+            if units == 0 {
+                return;
+            }
             let listing = self.sales.listing_mut(listing);
             listing.live -= 1;
             let sku = self.skus.change(listing.sku);
@@ -124,14 +128,12 @@ impl Machine {
         if !lines.iter().all(|line| self.can_reacquire(&hold, line)) {
             return false;
         }
-        for line in &lines {
+        for line in lines.iter().filter(|line| line.granted > 0) {
             let sku = self.skus.change(self.sales.listing(line.listing).sku);
             sku.available = crate::skus::minus(sku.available, u64::from(line.granted));
             sku.committed += u64::from(line.granted);
             sku.check();
-            if line.granted > 0 {
-                self.account_add(line.listing, hold.customer(), line.granted);
-            }
+            self.account_add(line.listing, hold.customer(), line.granted);
         }
         self.change_hold(number, |hold| hold.set_state(HoldState::Confirmed));
         true
@@ -190,13 +192,15 @@ impl Machine {
                     Err((reason, value)) => Answer::Refused { reason, line: NO_LINE, value },
                 };
                 self.remember(command_id, hash, content, answer);
-                self.answer_extend(context, command_id, judged);
+                self.answer_extend(context, id, judged);
             }
-            Known::Done => self.say_extend_again(context, command_id, id),
-            Known::Refused(reason, _, value) => {
-                context.say().refused(Some(command_id), true, reason, None, value);
+            Known::Done => {
+                if let Some((number, state)) = self.own(context, id, customer) {
+                    self.say_moved(context, id, number, state, Change::Replay);
+                }
             }
-            Known::No(reason) => context.say().refused(Some(command_id), false, reason, None, 0),
+            Known::Refused(reason, _, value) => context.say().refused(Some(id), true, reason, None, value),
+            Known::No(reason) => context.say().refused(Some(id), false, reason, None, 0),
         }
     }
 
@@ -234,7 +238,7 @@ impl Machine {
     fn answer_extend(
         &mut self,
         context: &mut Context<'_, '_>,
-        said_id: ReservationId,
+        id: ReservationId,
         judged: Result<(u32, LogTime), (Reason, u64)>,
     ) {
         match judged {
@@ -244,20 +248,9 @@ impl Machine {
                     hold.count_extend();
                 });
                 let state = self.effective_state(self.holds.get(number));
-                self.say_moved(context, said_id, number, state, Change::Made);
+                self.say_moved(context, id, number, state, Change::Made);
             }
-            Err((reason, value)) => context.say().refused(Some(said_id), false, reason, None, value),
-        }
-    }
-
-    /// The state as it is now, for a repeated extension.
-    fn say_extend_again(&mut self, context: &mut Context<'_, '_>, command_id: ReservationId, id: ReservationId) {
-        match self.find_hold(id) {
-            Some(number) => {
-                let state = self.effective_state(self.holds.get(number));
-                self.say_moved(context, command_id, number, state, Change::Replay);
-            }
-            None => context.say().refused(Some(command_id), true, Reason::UnknownReservation, None, 0),
+            Err((reason, value)) => context.say().refused(Some(id), false, reason, None, value),
         }
     }
 

@@ -105,7 +105,10 @@ impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32
 
     /// Fixes what the next checkpoint contains. The one before must have been copied whole.
     pub(crate) fn freeze(&mut self) {
-        assert!(self.frozen.is_empty() && self.stash.is_empty(), "a checkpoint is copied whole before the next");
+        assert!(
+            self.frozen.is_empty() && self.stash.is_empty(),
+            "a checkpoint is copied whole before the next"
+        );
         std::mem::swap(&mut self.frozen, &mut self.dirty);
         for page in &self.frozen {
             self.states[*page as usize] = PageState::Frozen;

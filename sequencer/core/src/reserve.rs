@@ -8,7 +8,7 @@ use holdfast_contracts::{LogTime, ReservationId};
 use crate::answer::{Answer, NO_LINE};
 use crate::clock;
 use crate::groups::TableHash;
-use crate::hash::Mix;
+use crate::hash::{Mix, hash_bytes};
 use crate::holds::{Hold, NEVER, NONE, NewHold};
 use crate::ids::{Entry, EntryRef, hash_of};
 use crate::lines::HoldLine;
@@ -189,7 +189,14 @@ impl Machine {
             [want] if self.offered(want.sku) >= want.quantity => {
                 let listing = self.skus.get(want.sku).listing;
                 let units = units(want.quantity);
-                self.open(context, it, hash, content, Place { place: listing, is_multi: false, units }, ttl_ms);
+                self.open(
+                    context,
+                    it,
+                    hash,
+                    content,
+                    Place { place: listing, is_multi: false, units },
+                    ttl_ms,
+                );
                 self.hold_units(want.sku, listing, it, units);
                 let sku = self.skus.say(want.sku, &mut context.out);
                 context.say().reserved_one(id, ttl_ms, sku, units);
@@ -275,8 +282,8 @@ impl Machine {
         counters.available = crate::skus::minus(counters.available, u64::from(units));
         counters.held += u64::from(units);
         counters.check();
-        self.sales.listing_mut(listing).live += 1;
         if units > 0 {
+            self.sales.listing_mut(listing).live += 1;
             self.account_add(listing, it.customer, units);
         }
     }
@@ -357,15 +364,11 @@ impl Machine {
     #[inline]
     pub(crate) fn offered(&self, sku: u32) -> u64 {
         let counters = self.skus.get(sku);
-        if counters.listing == NONE {
-            return counters.available;
+        if counters.needs_service() {
+            return 0;
         }
-        let line = &self.sales.lines[counters.listing as usize];
-        if line.is_empty() {
-            return counters.available;
-        }
-        let passes = self.rules.public_passes_line() && !self.sales.listing(counters.listing).needs_service;
-        if passes { counters.available } else { 0 }
+        let nobody_waits = counters.listing == NONE || self.sales.lines[counters.listing as usize].is_empty();
+        if nobody_waits || self.rules.public_passes_line() { counters.available } else { 0 }
     }
 
     /// Remembers an answer that is not a hold.
@@ -395,20 +398,15 @@ pub(crate) fn entry_element(entry: &Entry) -> u128 {
 fn want(context: &Context<'_, '_>, entry: u32, quantity: u32) -> Want {
     match context.dictionary.get(entry as usize) {
         Some(found) => Want { entry, hash: found.hash, sku: found.sku, quantity: u64::from(quantity) },
-        None => Want { entry, hash: !u64::from(entry), sku: MISSING, quantity: u64::from(quantity) },
+        None => Want { entry, hash: hash_bytes(b""), sku: MISSING, quantity: u64::from(quantity) },
     }
 }
 
-/// One want per SKU, in order of the bytes of the SKU.
-///
-/// If an index names nothing, the request is invalid, and its content is what was sent.
+/// One want per SKU, in order of the bytes of the SKU. An index that names nothing stands for an empty name.
 fn merge(context: &Context<'_, '_>, it: &Reserve<'_>, wants: &mut Vec<Want>) {
     wants.clear();
     wants.extend(it.lines.iter().map(|line| want(context, line.sku, line.quantity)));
-    if wants.iter().any(|want| want.sku == MISSING) {
-        return;
-    }
-    let name = |want: &Want| context.names[want.entry as usize];
+    let name = |want: &Want| context.name(want.entry);
     wants.sort_by(|a, b| name(a).cmp(name(b)));
     wants.dedup_by(|next, kept| {
         let same = name(next) == name(kept);
@@ -434,7 +432,9 @@ fn content(it: &Reserve<'_>, wants: &[Want]) -> u32 {
 fn is_valid(it: &Reserve<'_>, wants: &[Want]) -> bool {
     it.customer.0 != 0
         && !wants.is_empty()
-        && wants.iter().all(|want| want.sku != MISSING && (1..=u64::from(QUANTITY_MAX)).contains(&want.quantity))
+        && wants
+            .iter()
+            .all(|want| want.sku != MISSING && (1..=u64::from(QUANTITY_MAX)).contains(&want.quantity))
         && !(it.allow_partial && it.join_waitlist)
         && (!it.join_waitlist || wants.len() == 1)
         && (wants.len() == it.lines.len() || it.lines.iter().all(|line| line.quantity > 0))

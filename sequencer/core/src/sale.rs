@@ -5,6 +5,7 @@ use holdfast_contracts::command::DefineSale;
 use holdfast_contracts::decision::{Reason, SaleState};
 use holdfast_contracts::limits::{SALE_ID_BYTES_MAX, SALE_SKUS_MAX};
 
+use crate::answer::VALUE_MAX;
 use crate::hash::{Mix, hash_bytes};
 use crate::holds::NONE;
 use crate::ids::hash_of;
@@ -13,8 +14,40 @@ use crate::moves::Known;
 use crate::sales::Sale;
 use crate::state::any_listing;
 
-/// Why a sale cannot be defined so, and the dictionary entry to blame if one is.
-type DefineRefusal = (Reason, Option<u32>);
+/// Why a sale cannot be defined so, and the SKU to blame.
+type DefineRefusal = (Reason, Blame);
+
+/// The SKU to blame for a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blame {
+    Nobody,
+    /// A dictionary index of the command.
+    Entry(u32),
+    /// A SKU that the command does not name.
+    Sku(u32),
+}
+
+impl Blame {
+    /// A number to remember it by, for a sale with these SKUs.
+    fn remembered(self, entries: &[u32]) -> u64 {
+        let number = match self {
+            Self::Nobody => None,
+            Self::Entry(entry) => entries.iter().position(|e| *e == entry).map(|at| at as u64),
+            Self::Sku(sku) => Some(u64::from(sku)).filter(|sku| *sku < VALUE_MAX),
+        };
+        number.map_or(0, |number| number + 1)
+    }
+
+    fn recalled(reason: Reason, value: u64, entries: &[u32]) -> Self {
+        let Some(number) = value.checked_sub(1).and_then(|number| u32::try_from(number).ok()) else {
+            return Self::Nobody;
+        };
+        match reason {
+            Reason::SkuInUse => Self::Sku(number),
+            _ => entries.get(number as usize).map_or(Self::Nobody, |entry| Self::Entry(*entry)),
+        }
+    }
+}
 
 impl Machine {
     /// Makes a sale known or changes its terms.
@@ -31,16 +64,13 @@ impl Machine {
                 return context.say().sale_changed(Some(it.command_id), true, state, true);
             }
             Known::Refused(reason, _, value) => {
-                let entry = u32::try_from(value).ok().and_then(|value| value.checked_sub(1));
-                let entry = entry.and_then(|at| entries.get(at as usize)).copied();
-                return self.refuse_sale(context, it.command_id, true, (reason, entry));
+                let blame = Blame::recalled(reason, value, &entries);
+                return self.refuse_sale(context, it.command_id, true, (reason, blame));
             }
             Known::No(reason) => return context.say().refused(Some(it.command_id), false, reason, None, 0),
         }
         let judged = self.judge_define(context, it, &entries);
-        // Which SKU is to blame is remembered as its place among the sale's SKUs.
-        let place = |entry: &u32| entries.iter().position(|e| e == entry).map_or(0, |at| at as u64 + 1);
-        let remembered = judged.as_ref().map_err(|(reason, entry)| (*reason, entry.as_ref().map_or(0, place)));
+        let remembered = judged.map_err(|(reason, blame)| (reason, blame.remembered(&entries)));
         self.remember_command(it.command_id, content, &remembered);
         match judged {
             Ok(()) => self.define(context, it, &entries),
@@ -58,14 +88,14 @@ impl Machine {
         let exist = entries.iter().all(|entry| (*entry as usize) < context.names.len());
         let named = (1..=SALE_ID_BYTES_MAX).contains(&it.sale_id.len());
         if !exist || !named || it.skus.len() > SALE_SKUS_MAX || !it.terms.are_valid() {
-            return Err((Reason::Invalid, None));
+            return Err((Reason::Invalid, Blame::Nobody));
         }
         let number = self.sales.find(it.sale_id);
         if number.is_some_and(|number| self.is_closed(number)) {
-            return Err((Reason::SaleState, None));
+            return Err((Reason::SaleState, Blame::Nobody));
         }
         if let Some(entry) = entries.iter().find(|entry| !self.owns(context.names[**entry as usize])) {
-            return Err((Reason::UnknownSku, Some(*entry)));
+            return Err((Reason::UnknownSku, Blame::Entry(*entry)));
         }
         let elsewhere = |entry: &&u32| {
             let listing = self.entry_listing(context, **entry);
@@ -75,17 +105,16 @@ impl Machine {
             })
         };
         if let Some(entry) = entries.iter().find(elsewhere) {
-            return Err((Reason::SkuInOtherSale, Some(*entry)));
+            return Err((Reason::SkuInOtherSale, Blame::Entry(*entry)));
         }
         let leaves_in_use = |listing: &u32| {
             let stays = entries.iter().any(|entry| self.entry_listing(context, *entry) == Some(*listing));
             !stays && self.sales.listing(*listing).live > 0
         };
-        match number {
-            Some(number) if self.sales.sale(number).listings.iter().any(leaves_in_use) => {
-                Err((Reason::SkuInUse, None))
-            }
-            _ => Ok(()),
+        let listings = number.map_or(&[][..], |number| &self.sales.sale(number).listings);
+        match listings.iter().find(|listing| leaves_in_use(listing)) {
+            Some(listing) => Err((Reason::SkuInUse, Blame::Sku(self.sales.listing(*listing).sku))),
+            None => Ok(()),
         }
     }
 
@@ -111,8 +140,7 @@ impl Machine {
         let before = std::mem::take(&mut self.sales.change(number).listings);
         let mut listings = Vec::with_capacity(entries.len());
         for entry in entries {
-            let sku = self.skus.know(context.names[*entry as usize]);
-            context.dictionary[*entry as usize].sku = sku;
+            let sku = context.make_known(&mut self.skus, *entry);
             let current = self.skus.get(sku).listing;
             if before.contains(&current) {
                 listings.push(current);
@@ -188,7 +216,7 @@ impl Machine {
     }
 
     /// Serves all lines of a sale.
-    fn serve_sale(&mut self, context: &mut Context<'_, '_>, number: u32) {
+    pub(crate) fn serve_sale(&mut self, context: &mut Context<'_, '_>, number: u32) {
         for at in 0..self.sales.sale(number).listings.len() {
             let listing = self.sales.sale(number).listings[at];
             self.serve(context, listing);
@@ -200,9 +228,13 @@ impl Machine {
         context: &mut Context<'_, '_>,
         id: ReservationId,
         replay: bool,
-        (reason, entry): DefineRefusal,
+        (reason, blame): DefineRefusal,
     ) {
-        let sku = entry.map(|entry| context.say_entry(&mut self.skus, entry));
+        let sku = match blame {
+            Blame::Nobody => None,
+            Blame::Entry(entry) => Some(context.say_entry(&mut self.skus, entry)),
+            Blame::Sku(sku) => Some(self.skus.say(sku, &mut context.out)),
+        };
         context.say().refused(Some(id), replay, reason, sku, 0);
     }
 }
@@ -211,16 +243,12 @@ fn refuse(context: &mut Context<'_, '_>, reason: Reason) {
     context.say().refused(None, false, reason, None, 0);
 }
 
-/// The dictionary indexes of a sale's SKUs, each SKU once, in order of the bytes of the SKU.
-///
-/// If an index names nothing, the command is invalid, and its content is what was sent.
+/// The dictionary indexes of a sale's SKUs, each SKU once, in order of the bytes of the SKU. An index that names nothing
+/// stands for an empty name.
 fn sorted_entries(context: &Context<'_, '_>, it: &DefineSale<'_>) -> Vec<u32> {
     let mut entries: Vec<u32> = it.skus.iter().collect();
-    if entries.iter().all(|entry| (*entry as usize) < context.names.len()) {
-        let name = |entry: &u32| context.names[*entry as usize];
-        entries.sort_by(|a, b| name(a).cmp(name(b)));
-        entries.dedup_by(|a, b| name(a) == name(b));
-    }
+    entries.sort_by(|a, b| context.name(*a).cmp(context.name(*b)));
+    entries.dedup_by(|a, b| context.name(*a) == context.name(*b));
     entries
 }
 
@@ -241,7 +269,7 @@ fn define_content(context: &Context<'_, '_>, it: &DefineSale<'_>, entries: &[u32
     }
     mix = mix.with(terms.opens_at.0).with(terms.closes_at.0);
     for entry in entries {
-        mix = mix.with(context.dictionary.get(*entry as usize).map_or(!u64::from(*entry), |e| e.hash));
+        mix = mix.with(hash_bytes(context.name(*entry).as_bytes()));
     }
     mix.low32()
 }

@@ -43,10 +43,8 @@ impl Sale {
 pub(crate) struct Listing {
     pub(crate) sku: u32,
     pub(crate) sale: u32,
-    /// Holds and waiting reservations that are live; worked out anew when a checkpoint is loaded.
+    /// Live holds and waiting reservations with units of it; worked out anew when a checkpoint is loaded.
     pub(crate) live: u32,
-    /// It is in the list of lines to be served.
-    pub(crate) needs_service: bool,
 }
 
 /// All sales of a partition.
@@ -61,6 +59,11 @@ pub(crate) struct Sales {
 }
 
 impl Sales {
+    /// The numbers of all sales, in the order in which they were defined.
+    pub(crate) fn numbers(&self) -> std::ops::Range<u32> {
+        0..u32::try_from(self.sales.len()).expect("fewer than 2^32 sales")
+    }
+
     /// The number of a sale.
     pub(crate) fn find(&self, id: &str) -> Option<u32> {
         let at = self.sales.iter().position(|sale| sale.id == id)?;
@@ -86,7 +89,7 @@ impl Sales {
 
     pub(crate) fn add_listing(&mut self, sku: u32, sale: u32) -> u32 {
         self.dirty = true;
-        self.listings.push(Listing { sku, sale, live: 0, needs_service: false });
+        self.listings.push(Listing { sku, sale, live: 0 });
         self.lines.push(VecDeque::new());
         u32::try_from(self.listings.len() - 1).expect("fewer than 2^32 listings")
     }

@@ -19,7 +19,8 @@ pub(crate) struct Sku {
     pub(crate) shortfall: u64,
     /// The listing of its sale, or [`NONE`].
     pub(crate) listing: u32,
-    padding: u32,
+    /// 1 while its line is in the list of those to be served.
+    to_serve: u32,
 }
 
 impl Sku {
@@ -31,7 +32,7 @@ impl Sku {
         unavailable: 0,
         shortfall: 0,
         listing: NONE,
-        padding: 0,
+        to_serve: 0,
     };
 
     pub(crate) const fn figures(&self) -> StockFigures {
@@ -43,6 +44,16 @@ impl Sku {
             unavailable: self.unavailable,
             shortfall: self.shortfall,
         }
+    }
+
+    /// Its line could still be served when a record's limit was reached.
+    #[inline]
+    pub(crate) const fn needs_service(&self) -> bool {
+        self.to_serve != 0
+    }
+
+    pub(crate) fn set_needs_service(&mut self, needs: bool) {
+        self.to_serve = u32::from(needs);
     }
 
     /// Stops the partition if units appeared or vanished.
@@ -138,6 +149,11 @@ impl Skus {
         index
     }
 
+    /// The SKU is in the dictionary of the record being written already.
+    pub(crate) fn was_said(&mut self, number: u32, index: u32) {
+        self.said[number as usize] = (self.stamp, index);
+    }
+
     /// The elements of all counters.
     pub(crate) fn sum(&self) -> Sum {
         let mut sum = Sum::default();
@@ -146,14 +162,16 @@ impl Skus {
                 3,
                 [
                     number as u64,
-                    hash_bytes(self.names.name(u32::try_from(number).expect("fewer than 2^32 SKUs")).as_bytes()),
+                    hash_bytes(
+                        self.names.name(u32::try_from(number).expect("fewer than 2^32 SKUs")).as_bytes(),
+                    ),
                     sku.on_hand,
                     sku.available,
                     sku.held,
                     sku.committed,
                     sku.unavailable,
                     sku.shortfall,
-                    u64::from(sku.listing),
+                    u64::from(sku.listing) << 32 | u64::from(sku.to_serve),
                 ],
             ));
         }
@@ -161,7 +179,9 @@ impl Skus {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.counters.memory_bytes() + self.names.memory_bytes() + self.said.capacity() * size_of::<(u32, u32)>()
+        self.counters.memory_bytes()
+            + self.names.memory_bytes()
+            + self.said.capacity() * size_of::<(u32, u32)>()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::answer::Answer;
 use crate::groups::TableHash;
 use crate::hash::{Mix, element};
 use crate::holds::{Hold, Holds, NONE};
-use crate::ids::{Entry, EntryRef, hash_of, REMEMBERED_MAX};
+use crate::ids::{Entry, EntryRef, REMEMBERED_MAX, hash_of};
 use crate::lines::{HoldLine, Lines};
 use crate::machine::{Context, Machine};
 use crate::sales::{Sale, Sales};
@@ -121,11 +121,7 @@ impl Machine {
     }
 
     /// Puts lines, with output dictionary indexes, into `context.granted`.
-    pub(crate) fn say_lines(
-        &mut self,
-        context: &mut Context<'_, '_>,
-        lines: impl Iterator<Item = HoldLine>,
-    ) {
+    pub(crate) fn say_lines(&mut self, context: &mut Context<'_, '_>, lines: impl Iterator<Item = HoldLine>) {
         context.granted.clear();
         for line in lines {
             let sku = self.skus.say(self.sales.listing(line.listing).sku, &mut context.out);

@@ -5,8 +5,8 @@ use holdfast_contracts::command::{AdjustStock, SetStock};
 use holdfast_contracts::decision::Reason;
 use holdfast_contracts::limits::{CANCEL_LIST_MAX, STOCK_MAX};
 
-use crate::answer::{Answer, NO_LINE};
-use crate::hash::Mix;
+use crate::answer::Answer;
+use crate::hash::{Mix, hash_bytes};
 use crate::holds::NONE;
 use crate::ids::hash_of;
 use crate::machine::{Context, DictionaryEntry, Machine};
@@ -24,6 +24,8 @@ impl Machine {
             .with(it.on_hand)
             .with(it.expected.map_or(u64::MAX, |n| n))
             .with(u64::from(it.expected.is_some()) | u64::from(it.force) << 1)
+            .with(hash_bytes(it.reason.as_bytes()))
+            .with(hash_bytes(it.reference.as_bytes()))
             .low32();
         if !self.is_new_command(context, it.command_id, content, Some(it.sku)) {
             return;
@@ -32,7 +34,7 @@ impl Machine {
         self.remember_command(it.command_id, content, &judged);
         match judged {
             Ok(()) => {
-                let number = self.skus.know(context.names[it.sku as usize]);
+                let number = context.make_known(&mut self.skus, it.sku);
                 let sku = self.skus.change(number);
                 let promised = promised(sku);
                 sku.shortfall = promised.saturating_sub(it.on_hand);
@@ -101,6 +103,8 @@ impl Machine {
             .with(sku_hash(context, it.sku))
             .with(it.delta.cast_unsigned())
             .with(it.set_aside.cast_unsigned())
+            .with(hash_bytes(it.reason.as_bytes()))
+            .with(hash_bytes(it.reference.as_bytes()))
             .low32();
         if !self.is_new_command(context, it.command_id, content, Some(it.sku)) {
             return;
@@ -130,15 +134,16 @@ impl Machine {
             return Err((Reason::Invalid, 0));
         }
         let mut sku = *self.skus.get(entry.sku);
-        // Units that come back go to the shortfall first.
-        let absorbed = u64::try_from(it.delta).unwrap_or(0).min(sku.shortfall);
-        let delta = it.delta - absorbed.cast_signed();
         let moved = |counter: u64, by: i64| counter.checked_add_signed(by);
-        let available = moved(sku.available, delta - it.set_aside);
+        // Units that come back go to the shortfall first.
+        let back = u64::try_from(it.delta - it.set_aside).unwrap_or(0);
+        let absorbed = back.min(sku.shortfall);
+        let available = moved(sku.available, it.delta - it.set_aside - absorbed.cast_signed());
         let available = available.ok_or((Reason::StockBelowPromised, sku.available))?;
         let unavailable = moved(sku.unavailable, it.set_aside);
         let unavailable = unavailable.ok_or((Reason::StockBelowPromised, sku.unavailable))?;
-        let on_hand = moved(sku.on_hand, delta).expect("on hand is at least available");
+        let on_hand = moved(sku.on_hand, it.delta - absorbed.cast_signed());
+        let on_hand = on_hand.expect("on hand is at least available and unavailable together");
         if on_hand > STOCK_MAX {
             return Err((Reason::Invalid, 0));
         }
@@ -168,10 +173,7 @@ impl Machine {
                     _ => unreachable!("a stock command that was done has a known SKU"),
                 }
             }
-            Known::Refused(reason, line, value) => {
-                let entry = if line == NO_LINE { None } else { entry };
-                self.refuse_stock(context, id, entry, true, (reason, value));
-            }
+            Known::Refused(reason, _, value) => self.refuse_stock(context, id, entry, true, (reason, value)),
             Known::No(reason) => context.say().refused(Some(id), false, reason, None, 0),
         }
         false
@@ -191,6 +193,7 @@ impl Machine {
         self.remember(id, hash_of(id), content, answer);
     }
 
+    /// Says no. Whoever sent nonsense is not told a SKU.
     fn refuse_stock(
         &mut self,
         context: &mut Context<'_, '_>,
@@ -199,7 +202,7 @@ impl Machine {
         replay: bool,
         (reason, value): Refusal,
     ) {
-        let entry = entry.filter(|entry| (*entry as usize) < context.names.len());
+        let entry = entry.filter(|_| reason != Reason::Invalid);
         let sku = entry.map(|entry| context.say_entry(&mut self.skus, entry));
         context.say().refused(Some(id), replay, reason, sku, value);
     }
@@ -225,5 +228,5 @@ const fn promised(sku: &Sku) -> u64 {
 
 /// What a dictionary index adds to the content of a command.
 fn sku_hash(context: &Context<'_, '_>, entry: u32) -> u64 {
-    context.dictionary.get(entry as usize).map_or(!u64::from(entry), |found| found.hash)
+    context.dictionary.get(entry as usize).map_or_else(|| hash_bytes(b""), |found| found.hash)
 }

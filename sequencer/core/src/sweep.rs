@@ -3,8 +3,8 @@
 //! Nothing here can be observed from outside: what is forgotten is decided by [`Machine::known`] alone.
 
 use crate::answer::Answer;
-use crate::holds::Hold;
 use crate::groups::TableHash;
+use crate::holds::Hold;
 use crate::machine::Machine;
 use crate::state::outlives_its_generation;
 
@@ -49,9 +49,8 @@ impl Machine {
                 self.sweep.left = self.ids.bins();
             }
             let sales = &self.sales;
-            self.accounts.drop_listings(|listing| {
-                sales.listing(listing).live == 0 && !sales.is_listed(listing)
-            });
+            self.accounts
+                .drop_listings(|listing| sales.listing(listing).live == 0 && !sales.is_listed(listing));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use holdfast_contracts::LogTime;
 use holdfast_contracts::decision::{Granted, HoldState, SaleState};
 
 use crate::clock::ClockEvent;
@@ -13,7 +14,7 @@ use crate::wheel::Due;
 pub(crate) struct Work {
     /// Pieces of work done in this record.
     used: u32,
-    /// Listings whose line could still be served when the limit was reached.
+    /// SKUs whose line could still be served when the limit was reached.
     pub(crate) to_serve: VecDeque<u32>,
     /// Closed sales in which somebody may still wait.
     pub(crate) ending: VecDeque<u32>,
@@ -27,7 +28,12 @@ impl Work {
 
 impl Machine {
     /// Takes note of what happened to the clock.
-    pub(crate) fn after_clock(&mut self, context: &mut Context<'_, '_>, event: Option<ClockEvent>) {
+    pub(crate) fn after_clock(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        before: LogTime,
+        event: Option<ClockEvent>,
+    ) {
         match event {
             Some(ClockEvent::Suspect) => {
                 let (cause, appended) = (context.cause, context.appended);
@@ -42,7 +48,9 @@ impl Machine {
             }
             None => {}
         }
-        self.pass_generations();
+        if self.clock.now() != before {
+            self.pass_generations();
+        }
     }
 
     fn pass_generations(&mut self) {
@@ -87,10 +95,10 @@ impl Machine {
             self.strike(context, due);
         }
         while self.work_left()
-            && let Some(listing) = self.work.to_serve.pop_front()
+            && let Some(sku) = self.work.to_serve.pop_front()
         {
-            self.sales.listing_mut(listing).needs_service = false;
-            self.serve(context, listing);
+            self.skus.change(sku).set_needs_service(false);
+            self.serve_sku(context, sku);
         }
         while self.work_left() && !self.work.ending.is_empty() {
             self.end_a_wait(context);
@@ -150,9 +158,10 @@ impl Machine {
 
     /// Units come back: to the shortfall first, then to whoever is next in line, then to the public.
     fn give_back(&mut self, context: &mut Context<'_, '_>, hold: &Hold, listing: u32, units: u32) {
-        if units > 0 {
-            self.accounts.take(listing, hold.customer(), units);
+        if units == 0 {
+            return;
         }
+        self.accounts.take(listing, hold.customer(), units);
         let number = self.sales.listing(listing).sku;
         self.sales.listing_mut(listing).live -= 1;
         let sku = self.skus.change(number);
@@ -189,13 +198,13 @@ impl Machine {
 
     /// Gives free units to those in line whom they fit, as far as this record's limit goes.
     pub(crate) fn serve(&mut self, context: &mut Context<'_, '_>, listing: u32) {
-        if self.sales.listing(listing).needs_service {
-            return;
-        }
+        let sku = self.sales.listing(listing).sku;
         while let Some(place) = self.next_to_serve(listing) {
             if !self.work_left() {
-                self.sales.listing_mut(listing).needs_service = true;
-                self.work.to_serve.push_back(listing);
+                if !self.skus.get(sku).needs_service() {
+                    self.skus.change(sku).set_needs_service(true);
+                    self.work.to_serve.push_back(sku);
+                }
                 return;
             }
             self.work.used += 1;
@@ -260,7 +269,7 @@ impl Machine {
 
     /// A log time at which work may become due: never later than the first deadline.
     #[must_use]
-    pub fn next_due(&self) -> Option<holdfast_contracts::LogTime> {
+    pub fn next_due(&self) -> Option<LogTime> {
         self.wheel.next_time()
     }
 
@@ -272,7 +281,7 @@ impl Machine {
 
     /// Log time.
     #[must_use]
-    pub fn now(&self) -> holdfast_contracts::LogTime {
+    pub fn now(&self) -> LogTime {
         self.clock.now()
     }
 

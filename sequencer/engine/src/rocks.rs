@@ -47,7 +47,10 @@ impl CheckpointDb {
         std::thread::Builder::new()
             .name("checkpoints".to_owned())
             .spawn(move || write_jobs(&of_writer, &inbox))
-            .map_err(|error| StoreError::Database { doing: "starting its thread", source: Arc::new(error) })?;
+            .map_err(|error| StoreError::Database {
+                doing: "starting its thread",
+                source: Arc::new(error),
+            })?;
         Ok(Self { db, jobs })
     }
 
@@ -195,11 +198,7 @@ fn write_jobs(db: &DB, inbox: &Receiver<Job>) {
     }
 }
 
-fn load(
-    db: &DB,
-    partition: PartitionId,
-    visit: &mut PageVisitor<'_>,
-) -> Result<Option<Anchor>, StoreError> {
+fn load(db: &DB, partition: PartitionId, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
     let anchor = db.get(page_key(partition, ANCHOR, 0)).map_err(|error| database("reading it", error))?;
     let Some(anchor) = anchor else { return Ok(None) };
     let anchor = Anchor::from_bytes(&anchor)

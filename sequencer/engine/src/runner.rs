@@ -57,7 +57,9 @@ enum Request<M> {
     /// The active worker of this partition is gone, without a word, as if it had crashed.
     Abandon(PartitionId),
     /// Write checkpoints and end.
-    Stop { deadline: Instant },
+    Stop {
+        deadline: Instant,
+    },
 }
 
 /// Runs workers on threads of their own until it is stopped.

@@ -45,7 +45,9 @@ pub enum StopReason {
         low: Offset,
     },
     /// The checkpoint is damaged and the log does not reach back to its beginning.
-    #[error("the checkpoint is damaged ({damage}) and the log begins at offset {low}, too late to do without")]
+    #[error(
+        "the checkpoint is damaged ({damage}) and the log begins at offset {low}, too late to do without"
+    )]
     CheckpointLost {
         /// What is wrong with it.
         damage: String,

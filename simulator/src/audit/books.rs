@@ -52,22 +52,20 @@ impl Book {
         Ok(())
     }
 
+    /// Units that come free go to what was promised and taken away before anybody else gets them.
     pub(super) fn adjust(&mut self, it: &AdjustStock<'_>) -> Check {
-        if it.delta > 0 {
-            let owed = it.delta.unsigned_abs().min(self.shortfall);
-            self.shortfall -= owed;
-            self.available += it.delta.unsigned_abs() - owed;
-        }
         if it.set_aside < 0 {
             minus(&mut self.unavailable, it.set_aside.unsigned_abs(), "unavailable")?;
-            self.available += it.set_aside.unsigned_abs();
         } else {
             self.unavailable += it.set_aside.unsigned_abs();
-            minus(&mut self.available, it.set_aside.unsigned_abs(), "available")?;
         }
-        if it.delta < 0 {
-            minus(&mut self.available, it.delta.unsigned_abs(), "available")?;
+        let freed = it.delta - it.set_aside;
+        if freed < 0 {
+            return minus(&mut self.available, freed.unsigned_abs(), "available");
         }
+        let owed = freed.unsigned_abs().min(self.shortfall);
+        self.shortfall -= owed;
+        self.available += freed.unsigned_abs() - owed;
         Ok(())
     }
 

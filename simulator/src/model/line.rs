@@ -82,6 +82,7 @@ impl Model {
         let reservation = self.reservation_mut(place);
         reservation.state = HoldState::Held;
         reservation.lives_since = now;
+        reservation.first_deadline = None;
         let line = &mut reservation.lines[0];
         line.granted = line.quantity;
         let (id, sale, line) = (reservation.id, reservation.sale, reservation.lines[0].clone());
@@ -98,24 +99,20 @@ impl Model {
     pub(super) fn leave_line(&mut self, place: Place) {
         let reservation = self.reservation(place);
         let (sale, customer, line) = (reservation.sale, reservation.customer, reservation.lines[0].clone());
-        let was_first = self.remove_from_line(place);
+        self.remove_from_line(place);
         self.take_from_account(sale, &line.sku, customer, line.quantity);
-        let state = self.sku(&line.sku);
-        if was_first && state.available > 0 && state.sale == Some(sale) {
-            self.serve(&line.sku, Mark::OfferMadeBecauseTheFirstLeft);
+        if self.sku(&line.sku).sale == Some(sale) {
+            self.serve(&line.sku, Mark::OfferMadeBecauseSomebodyLeft);
         }
     }
 
-    /// Says whether it was the first.
-    fn remove_from_line(&mut self, place: Place) -> bool {
+    fn remove_from_line(&mut self, place: Place) {
         let reservation = self.reservation(place);
         let key = (reservation.sale, Sku::clone(&reservation.lines[0].sku));
         let line = self.lines.get_mut(&key).expect("who waits stands in a line");
-        let was_first = line.keys().next() == Some(&place);
         line.remove(&place);
         if line.is_empty() {
             self.lines.remove(&key);
         }
-        was_first
     }
 }

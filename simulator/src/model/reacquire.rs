@@ -45,7 +45,8 @@ impl Model {
         // Reading: "for every line" includes the empty lines of a partial grant.
         for line in lines {
             let granted = u64::from(line.granted);
-            if self.sku(&line.sku).sale != Some(sale) {
+            let joined = self.sales[sale].joined.get(&line.sku);
+            if self.sku(&line.sku).sale != Some(sale) || joined.is_none_or(|joined| *joined > place) {
                 return Err(Mark::ReacquireFailedSaleChanged);
             }
             if self.sale_is_open(Some(sale)).is_err() {

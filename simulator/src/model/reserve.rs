@@ -244,6 +244,7 @@ impl Model {
             lines,
             state,
             deadline: None,
+            first_deadline: None,
             decided_at: self.now(),
             lives_since: self.now(),
             extended: 0,

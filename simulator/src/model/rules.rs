@@ -48,6 +48,9 @@ impl Model {
             self.marks.hit_if(work_per_record_max != self.rules.work_per_record_max, Mark::WorkLimitChanged);
             self.rules.work_per_record_max = work_per_record_max;
         }
+        for number in 0..self.sales.len() {
+            self.serve_all(number, Mark::OfferMadeByRules);
+        }
         Ok(Outcome::RulesActivated { version })
     }
 }

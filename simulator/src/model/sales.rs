@@ -1,6 +1,6 @@
 //! Section 6: sales.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_contracts::command::DefineSale;
 use holdfast_contracts::decision::{Reason, SaleState};
@@ -110,6 +110,7 @@ impl Model {
                     skus: BTreeSet::new(),
                     frozen_at: None,
                     left: BTreeSet::new(),
+                    joined: BTreeMap::new(),
                 });
                 self.sale_numbers.insert(it.sale_id.to_owned(), self.sales.len() - 1);
                 self.sales.len() - 1
@@ -131,6 +132,8 @@ impl Model {
     }
 
     fn enter_sale(&mut self, number: usize, sku: &Sku) {
+        let here = self.here();
+        self.sales[number].joined.insert(Sku::clone(sku), here);
         self.make_known(sku, Mark::SkuCreatedBySale);
         let from = self.sku_mut(sku).sale.replace(number);
         if let Some(closed) = from {
@@ -205,7 +208,7 @@ impl Model {
         Outcome::SaleChanged { state: self.sales[number].state, unchanged: true }
     }
 
-    fn serve_all(&mut self, number: usize, mark: Mark) {
+    pub(super) fn serve_all(&mut self, number: usize, mark: Mark) {
         for sku in self.sales[number].skus.clone() {
             self.serve(&sku, mark);
         }

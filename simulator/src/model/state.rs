@@ -1,6 +1,6 @@
 //! What there is: reservations, SKUs, sales.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_contracts::decision::{HoldState, SaleState};
 use holdfast_contracts::{ReservationId, SaleTerms};
@@ -19,6 +19,8 @@ pub(super) struct Reservation {
     pub(super) state: HoldState,
     /// `None` for one that waits without end, and after the end.
     pub(super) deadline: Option<u64>,
+    /// The deadline as it was first given, by the decision or the offer.
+    pub(super) first_deadline: Option<u64>,
     pub(super) decided_at: u64,
     /// From when `hold_total_max_ms` counts: the decision, or the offer.
     pub(super) lives_since: u64,
@@ -78,6 +80,8 @@ pub(super) struct Sale {
     pub(super) frozen_at: Option<u64>,
     /// For the marks: SKUs that have left it.
     pub(super) left: BTreeSet<Sku>,
+    /// Where each SKU last came into it.
+    pub(super) joined: BTreeMap<Sku, Place>,
 }
 
 impl Reservation {
@@ -124,6 +128,9 @@ impl Model {
     /// Gives a live reservation its deadline.
     pub(super) fn set_deadline(&mut self, place: Place, deadline: Option<u64>) {
         let reservation = self.reservation_mut(place);
+        reservation.first_deadline = reservation.first_deadline.or(deadline);
+        let latest = reservation.first_deadline.map(|first| first + u64::from(u32::MAX));
+        let deadline = deadline.map(|deadline| latest.map_or(deadline, |latest| deadline.min(latest)));
         let before = std::mem::replace(&mut reservation.deadline, deadline);
         let sale = reservation.sale;
         let watched = if self.is_frozen(sale) { &mut self.frozen } else { &mut self.due };

@@ -173,8 +173,8 @@ impl Model {
         if (it.delta == 0 && it.set_aside == 0) || !in_bounds(it.delta) || !in_bounds(it.set_aside) {
             return Err(Refusal::plain(Reason::Invalid));
         }
-        let delivered = u64::try_from(it.delta).unwrap_or(0);
-        let absorbed = delivered.min(before.shortfall);
+        let back = u64::try_from(it.delta - it.set_aside).unwrap_or(0);
+        let absorbed = back.min(before.shortfall);
         let delta = i128::from(it.delta) - i128::from(absorbed);
         let set_aside = i128::from(it.set_aside);
         let below = |value| Refusal::of_sku(Reason::StockBelowPromised, Sku::clone(sku), value);

@@ -126,12 +126,15 @@ impl Machine {
         let oldest = generations.first().map_or(0, |(number, _)| *number);
         let since = self.copying.generation;
         generations.retain(|(number, _)| *number >= since);
+        // Ids that are old before they were ever written have no page of their generation to stand in.
+        let mark = |bin: usize| self.copying.marks.get(bin).copied().unwrap_or(0);
+        let unwritten = old_before.iter().enumerate().any(|(bin, end)| mark(bin) < *end);
         self.copying.under_way = Some(Frozen {
             meta: self.meta_page(),
             names: self.skus.len(),
             generations,
             ends: (0..self.ids.bins()).map(|bin| self.ids.bounds(bin).1).collect(),
-            elders: std::mem::take(&mut self.sweep.completed),
+            elders: std::mem::take(&mut self.sweep.completed) || unwritten,
             old_before,
             oldest,
             stage: Stage::Small,

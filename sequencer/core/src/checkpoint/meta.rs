@@ -1,7 +1,7 @@
 //! The small parts of the state: one page, written whole with every checkpoint.
 
 use holdfast_contracts::decision::SaleState;
-use holdfast_contracts::{LogId, LogTime, Offset, SaleTerms};
+use holdfast_contracts::{LogTime, Offset, SaleTerms};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Suspicion};
@@ -9,7 +9,7 @@ use crate::hash::{Mix, element, hash_bytes};
 use crate::machine::Machine;
 use crate::pages::RestoreError;
 use crate::rules::Rules;
-use crate::sales::{Listing, Sale};
+use crate::sales::Sale;
 
 /// Layout of all pages. A checkpoint of another format is not read; the state is then built from the log.
 pub(super) const FORMAT: u32 = 1;
@@ -26,10 +26,9 @@ pub(super) struct Meta {
     generation_began: u64,
     pub(super) generation: u64,
     pub(super) oldest_generation: u64,
-    log_id: Option<[u8; 16]>,
     sales: Vec<MetaSale>,
-    /// SKU, sale, and whether its line needs service.
-    listings: Vec<(u32, u32, bool)>,
+    /// SKU and sale.
+    listings: Vec<(u32, u32)>,
     to_serve: Vec<u32>,
     ending: Vec<u32>,
     pub(super) digest: u128,
@@ -104,9 +103,8 @@ impl Machine {
             generation_began: self.generation_began.0,
             generation: self.ids.generations.number(),
             oldest_generation: self.ids.generations.sums().next().map_or(0, |(number, _)| number),
-            log_id: self.log_id.map(|id| id.0),
             sales: self.sales.sales.iter().map(MetaSale::of).collect(),
-            listings: self.sales.listings.iter().map(|l| (l.sku, l.sale, l.needs_service)).collect(),
+            listings: self.sales.listings.iter().map(|listing| (listing.sku, listing.sale)).collect(),
             to_serve: self.work.to_serve.iter().copied().collect(),
             ending: self.work.ending.iter().copied().collect(),
             digest: 0,
@@ -137,17 +135,15 @@ impl Machine {
         let (version, dedupe_window_ms, work_per_record_max) = meta.rules;
         self.rules = Rules { version, dedupe_window_ms, work_per_record_max };
         self.generation_began = LogTime(meta.generation_began);
-        self.log_id = meta.log_id.map(LogId);
         for sale in meta.sales {
             let sale = sale.sale().ok_or(RestoreError::Contradiction("a sale in an unknown state"))?;
             self.sales.add(sale);
         }
-        for (sku, sale, needs_service) in meta.listings {
+        for (sku, sale) in meta.listings {
             if sale as usize >= self.sales.sales.len() {
                 return Err(RestoreError::Contradiction("a listing without its sale"));
             }
-            let number = self.sales.add_listing(sku, sale);
-            *self.sales.listing_mut(number) = Listing { sku, sale, live: 0, needs_service };
+            self.sales.add_listing(sku, sale);
         }
         self.work.to_serve = meta.to_serve.into();
         self.work.ending = meta.ending.into();

@@ -174,7 +174,7 @@ impl Restore {
             || !machine.sales.listings.iter().all(|listing| (listing.sku as usize) < skus)
             || !machine.skus.names().numbers().all(|number| listing_ok(sku_ok(number)))
             || !machine.sales.sales.iter().flat_map(|sale| &sale.listings).all(|n| (*n as usize) < listings)
-            || !machine.work.to_serve.iter().all(|n| (*n as usize) < listings)
+            || !machine.work.to_serve.iter().all(|n| (*n as usize) < skus)
             || !machine.work.ending.iter().all(|n| (*n as usize) < machine.sales.sales.len())
         {
             return Err(RestoreError::Contradiction("numbers of SKUs, listings or sales that lead nowhere"));
@@ -278,17 +278,14 @@ impl Machine {
             }
             let lines: Vec<HoldLine> = self.lines.of(&hold).collect();
             for line in lines {
-                if hold.is_live() {
-                    self.sales.listing_mut(line.listing).live += 1;
-                }
                 if line.granted > 0 {
+                    self.sales.listing_mut(line.listing).live += u32::from(hold.is_live());
                     self.account_add(line.listing, hold.customer(), line.granted);
                 }
             }
         }
         let sales = &self.sales;
-        self.accounts
-            .drop_listings(|listing| sales.listing(listing).live == 0 && !sales.is_listed(listing));
+        self.accounts.drop_listings(|listing| sales.listing(listing).live == 0 && !sales.is_listed(listing));
     }
 }
 

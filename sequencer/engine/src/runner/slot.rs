@@ -110,8 +110,7 @@ impl<M: Machine, S: CheckpointStore> Slot<M, S> {
         let mut status = PartitionStatus::new(self.config.partition, self.role);
         status.rebuilds = self.rebuilds;
         if let Some(worker) = &self.worker {
-            status.state =
-                if worker.is_ready() { PartitionState::Live } else { PartitionState::Replaying };
+            status.state = if worker.is_ready() { PartitionState::Live } else { PartitionState::Replaying };
             status.next_offset = worker.next_offset();
             status.target = worker.target();
             status.out_seq = worker.out_seq();
@@ -131,10 +130,7 @@ impl<M: Machine, S: CheckpointStore> Slot<M, S> {
 }
 
 /// Runs a part of a worker. A broken invariant becomes a reason to stop instead of ending the thread.
-fn guarded<T>(
-    at: Offset,
-    part: impl FnOnce() -> Result<T, StopReason>,
-) -> Result<T, StopReason> {
+fn guarded<T>(at: Offset, part: impl FnOnce() -> Result<T, StopReason>) -> Result<T, StopReason> {
     // The worker is dropped after a panic, so nobody sees what it left half done.
     catch_unwind(AssertUnwindSafe(part)).unwrap_or_else(|panic| {
         Err(StopReason::Invariant { offset: at, message: message_of(panic.as_ref()) })

@@ -42,10 +42,8 @@ where
     pub(super) fn run(mut self) {
         let _subscriptions = self.subscribe();
         let partitions = std::mem::take(&mut self.partitions);
-        let mut slots: Vec<Slot<M, S>> = partitions
-            .into_iter()
-            .map(|(worker, machine)| Slot::new(worker, machine, self.role))
-            .collect();
+        let mut slots: Vec<Slot<M, S>> =
+            partitions.into_iter().map(|(worker, machine)| Slot::new(worker, machine, self.role)).collect();
         let mut stop_at = None;
         loop {
             while let Ok(request) = self.inbox.try_recv() {
@@ -67,10 +65,10 @@ where
 
     fn subscribe(&self) -> Vec<Subscription> {
         let waker = self.shared.threads[self.number].bell.waker();
-        let streams = self.partitions.iter().map(|(worker, _)| StreamId {
-            topic: M::COMMANDS,
-            partition: worker.partition,
-        });
+        let streams = self
+            .partitions
+            .iter()
+            .map(|(worker, _)| StreamId { topic: M::COMMANDS, partition: worker.partition });
         streams.map(|stream| self.log.subscribe(stream, waker.clone())).collect()
     }
 
