@@ -25,6 +25,7 @@ mod recover;
 mod scan;
 mod segment;
 mod shared;
+mod staging;
 mod stream;
 mod writer;
 
@@ -51,7 +52,7 @@ use crate::{
 };
 
 pub use config::EmbeddedConfig;
-use disk::{Disk, RealDisk};
+use disk::{Access, Disk, RealDisk};
 use error::Doing;
 pub use error::OpenError;
 use prepare::Preparer;
@@ -86,7 +87,7 @@ impl EmbeddedLog {
         config.validate()?;
         fs::create_dir_all(directory).doing("creating the log directory")?;
         let lock = lock(directory)?;
-        let disk = Arc::new(RealDisk::for_writing(directory));
+        let disk = Arc::new(RealDisk::new(directory, Access::Write));
         Self::open_on(disk, &directory.display().to_string(), config, Some(lock), wall_clock)
     }
 
@@ -110,7 +111,7 @@ impl EmbeddedLog {
             Arc::clone(last),
             recovered.points,
             recovered.end,
-            recovered.page,
+            &recovered.page,
         );
         let preparer =
             Preparer { shared: Arc::clone(&shared), listener: preparer_ear, manifest: recovered.manifest };

@@ -4,7 +4,7 @@ mod real;
 
 use std::{io, sync::Arc};
 
-pub(super) use real::RealDisk;
+pub(super) use real::{Access, DIRECT_ALIGN, RealDisk};
 
 /// One directory of files.
 ///

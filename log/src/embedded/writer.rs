@@ -12,8 +12,9 @@ use super::{
     header::SegmentHeader,
     index::Index,
     queue::{Entry, Gate, WriterRest},
-    segment::{PAGE_BYTES, Segment, StreamPoint},
+    segment::{Segment, StreamPoint},
     shared::Shared,
+    staging::Staging,
 };
 use crate::{
     doorbell::Listener,
@@ -22,6 +23,9 @@ use crate::{
 
 /// A flush covers about this much at most: more hardly makes the disk faster, but makes the first wait for the last.
 const GROUP_BYTES: usize = 2 << 20;
+
+/// Room for a group and for the record that ends it.
+const STAGING_BYTES: usize = GROUP_BYTES + (9 << 20);
 
 /// What the writer has to do next.
 enum Task {
@@ -37,9 +41,7 @@ pub(super) struct Writer {
     seed: Seed,
     /// How far every stream is written.
     points: Vec<StreamPoint>,
-    /// Bytes to write, beginning at a page boundary: the page that was written in part last time, then new frames.
-    staging: Vec<u8>,
-    staging_at: u32,
+    staging: Staging,
     /// Everything before is durable.
     flushed: Place,
     /// Something was flushed that no claim in the log speaks of yet.
@@ -60,13 +62,12 @@ impl Writer {
         segment: Arc<Segment>,
         points: Vec<StreamPoint>,
         at: u32,
-        page: Vec<u8>,
+        page: &[u8],
     ) -> Self {
         Self {
             seed: Seed::new(shared.log_id, segment.number),
             flushed: Place { segment: segment.number, position: at },
-            staging_at: at - at % PAGE_BYTES,
-            staging: page,
+            staging: Staging::new(STAGING_BYTES, at, page),
             shared,
             listener,
             segment,
@@ -162,14 +163,21 @@ impl Writer {
 
     /// Adds a record's frame to the group.
     fn stage(&mut self, entry: &Entry) {
-        let position = self.position();
+        let position = self.staging.position();
         assert_eq!(position, entry.place.position, "the queue and the writer disagree about a frame's place");
         let point = &mut self.points[entry.stream];
         let (offset, append_time) = (entry.appended.offset, entry.appended.append_time);
         assert_eq!(offset, point.next, "offsets of a stream are dense");
         self.segment.index_mut().note(entry.stream, offset, position, point.chain);
         let subject = Subject::Record { stream: entry.id, offset, append_time };
-        frame::encode(&mut self.staging, self.seed, self.flushed, subject, &entry.payload, &mut point.chain);
+        frame::encode(
+            self.staging.frames(),
+            self.seed,
+            self.flushed,
+            subject,
+            &entry.payload,
+            &mut point.chain,
+        );
         point.next = offset.next();
         point.last_time = append_time;
         self.group_bytes += frame::frame_bytes(entry.payload.len());
@@ -177,10 +185,6 @@ impl Writer {
         if offset == self.shared.streams[entry.stream].durable() {
             self.touched.push(entry.stream);
         }
-    }
-
-    fn position(&self) -> u32 {
-        self.staging_at + u32::try_from(self.staging.len()).expect("a group is at most some megabytes")
     }
 
     /// Writes and flushes what is staged, and publishes the group.
@@ -195,16 +199,11 @@ impl Writer {
     }
 
     fn flush_staging(&mut self) -> io::Result<()> {
-        let position = self.position();
-        let used = self.staging.len();
-        self.staging.resize(used.next_multiple_of(PAGE_BYTES as usize), 0);
-        self.segment.file.write_at(u64::from(self.staging_at), &self.staging)?;
+        let position = self.staging.position();
+        let (at, pages) = self.staging.pages();
+        self.segment.file.write_at(at, pages)?;
         self.segment.file.sync()?;
-        // The last page, if it is not full, is written again with the next group; its bytes stay the same.
-        let kept = used - used % PAGE_BYTES as usize;
-        self.staging.truncate(used);
-        self.staging.drain(..kept);
-        self.staging_at = position - position % PAGE_BYTES;
+        self.staging.go_on(position);
         self.flushed = Place { segment: self.segment.number, position };
         self.segment.set_end(position);
         Ok(())
@@ -240,12 +239,12 @@ impl Writer {
     /// Says in the log that everything before was flushed, so that damage there can be told from a torn tail.
     fn mark(&mut self, place: Place) -> io::Result<()> {
         assert_eq!(
-            self.position(),
+            self.staging.position(),
             place.position,
             "the queue and the writer disagree about a frame's place"
         );
         let mut no_chain = Chain::default();
-        frame::encode(&mut self.staging, self.seed, self.flushed, Subject::Mark, &[], &mut no_chain);
+        frame::encode(self.staging.frames(), self.seed, self.flushed, Subject::Mark, &[], &mut no_chain);
         self.flush_staging()
     }
 
@@ -269,8 +268,7 @@ impl Writer {
         self.shared.segments.push(Arc::clone(&self.segment));
         self.seed = Seed::new(self.shared.log_id, number);
         self.flushed = Place { segment: number, position };
-        self.staging.clear();
-        self.staging_at = position;
+        self.staging.restart(position, &[]);
         self.shared.preparer.ring();
         Ok(())
     }
