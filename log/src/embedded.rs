@@ -27,6 +27,7 @@ mod segment;
 mod shared;
 mod staging;
 mod stream;
+mod survey;
 mod writer;
 
 use std::{
@@ -52,9 +53,10 @@ use crate::{
 };
 
 pub use config::EmbeddedConfig;
-use disk::{Access, Disk, RealDisk};
+use disk::{Disk, RealDisk};
 use error::Doing;
 pub use error::OpenError;
+use manifest::ManifestFile;
 use prepare::Preparer;
 use queue::{Gate, Next, Queue};
 use read::{Reader, Wanted};
@@ -87,7 +89,7 @@ impl EmbeddedLog {
         config.validate()?;
         fs::create_dir_all(directory).doing("creating the log directory")?;
         let lock = lock(directory)?;
-        let disk = Arc::new(RealDisk::new(directory, Access::Write));
+        let disk = Arc::new(RealDisk::new(directory));
         Self::open_on(disk, &directory.display().to_string(), config, Some(lock), wall_clock)
     }
 
@@ -98,23 +100,14 @@ impl EmbeddedLog {
         lock: Option<File>,
         clock: fn() -> LogTime,
     ) -> Result<Self, OpenError> {
-        let mut recovered = recover::open(&*disk, directory, config)?;
+        let (manifest, mut recovered) = recover::open(&*disk, directory, config)?;
         let (writer_bell, writer_ear) = doorbell();
         let (preparer_bell, preparer_ear) = doorbell();
-        let tuning = config.tuning(recovered.manifest.get().segment_bytes);
-        let parts = parts(disk, config, &mut recovered, clock);
-        let last = recovered.segments.last().expect("a log has a segment that was begun");
+        let tuning = config.tuning(manifest.get().segment_bytes);
+        let parts = parts(disk, config, manifest, &mut recovered, clock);
         let shared = Arc::new(Shared::new(parts, tuning, writer_bell, preparer_bell));
-        let writer = Writer::new(
-            Arc::clone(&shared),
-            writer_ear,
-            Arc::clone(last),
-            recovered.points,
-            recovered.end,
-            &recovered.page,
-        );
-        let preparer =
-            Preparer { shared: Arc::clone(&shared), listener: preparer_ear, manifest: recovered.manifest };
+        let writer = Writer::new(Arc::clone(&shared), writer_ear, recovered);
+        let preparer = Preparer { shared: Arc::clone(&shared), listener: preparer_ear };
         let log = Self { shared, threads: Mutex::default(), lock: Mutex::new(lock) };
         log.spawn("holdfast-log-write", move || writer.run())?;
         log.spawn("holdfast-log-room", move || preparer.run())?;
@@ -145,17 +138,23 @@ impl EmbeddedLog {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader { log_id: self.shared.log_id, layout: &self.shared.layout, segments: &self.shared.segments }
+        Reader {
+            disk: &*self.shared.disk,
+            log_id: self.shared.log_id,
+            layout: &self.shared.layout,
+            segments: &self.shared.segments,
+        }
     }
 }
 
 fn parts(
     disk: Arc<dyn Disk>,
     config: &EmbeddedConfig,
+    file: ManifestFile,
     recovered: &mut Recovered,
     clock: fn() -> LogTime,
 ) -> Parts {
-    let manifest = recovered.manifest.get();
+    let manifest = file.get();
     let failure = Arc::new(Failure::new());
     let lows = recover::lows(&recovered.segments);
     let ends = recovered.points.iter().map(|point| point.next);
@@ -171,6 +170,7 @@ fn parts(
         streams: streams.collect(),
         segments: Segments::new(recovered.segments.clone()),
         failure,
+        manifest: file,
         queue: Queue::new(
             config.queue_limits(manifest.segment_bytes),
             frame::Place { segment: last.number, position: recovered.end },
@@ -307,3 +307,6 @@ impl Drop for EmbeddedLog {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

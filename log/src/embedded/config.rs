@@ -5,12 +5,7 @@ use std::time::Duration;
 use holdfast_contracts::LogId;
 
 use super::{
-    error::OpenError,
-    frame::{self, HEADER_BYTES},
-    header::header_bytes,
-    queue::QueueLimits,
-    segment::PAGE_BYTES,
-    shared::Tuning,
+    error::OpenError, frame, header::header_bytes, queue::QueueLimits, segment::PAGE_BYTES, shared::Tuning,
 };
 use crate::{layout::Layout, port::Topic};
 
@@ -62,7 +57,7 @@ impl EmbeddedConfig {
     /// Says how the values must relate.
     pub(super) fn validate(&self) -> Result<(), OpenError> {
         let payload_max = Topic::ALL.into_iter().map(Topic::payload_bytes_max).max().unwrap_or(0);
-        let smallest = header_bytes(&self.layout) as usize + frame::frame_bytes(payload_max) + HEADER_BYTES;
+        let smallest = header_bytes(&self.layout) as usize + frame::frame_bytes(payload_max);
         let smallest = smallest.next_multiple_of(PAGE_BYTES as usize);
         let refuse = |why: String| Err(OpenError::Config(why));
         if (self.segment_bytes as usize) < smallest {

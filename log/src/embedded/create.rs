@@ -8,7 +8,8 @@ use super::{
     config::EmbeddedConfig,
     disk::Disk,
     error::{Doing, OpenError},
-    header::SegmentHeader,
+    frame::Place,
+    header::{SegmentHeader, header_bytes},
     manifest::{Manifest, ManifestFile, Stage},
     prepare::create_segment,
     segment::{file_number, genesis},
@@ -28,6 +29,7 @@ pub(super) fn create(disk: &dyn Disk, config: &EmbeddedConfig) -> Result<Manifes
         segment_bytes: config.segment_bytes,
         first_segment: 1,
         last_segment: 0,
+        flushed: Place::START,
         stage: Stage::Creating,
     };
     let mut file = ManifestFile::create(disk, manifest).doing("writing the manifest")?;
@@ -41,6 +43,7 @@ pub(super) fn create(disk: &dyn Disk, config: &EmbeddedConfig) -> Result<Manifes
     first.write_at(0, &header.encode()).and_then(|()| first.sync()).doing("beginning the first segment")?;
     let ready = |manifest: &mut Manifest| {
         manifest.last_segment = 1;
+        manifest.flushed = Place { segment: 1, position: header_bytes(&config.layout) };
         manifest.stage = Stage::Ready;
     };
     file.update(ready).doing("writing the manifest")?;

@@ -1,10 +1,12 @@
 //! What the embedded log asks of a file system, and nothing more, so that tests can put a failing one in its place.
 
 mod real;
+#[cfg(test)]
+pub(super) mod simulated;
 
 use std::{io, sync::Arc};
 
-pub(super) use real::{Access, DIRECT_ALIGN, RealDisk};
+pub(super) use real::{DIRECT_ALIGN, RealDisk};
 
 /// One directory of files.
 ///
@@ -15,7 +17,7 @@ pub(super) trait Disk: Send + Sync {
     fn list(&self) -> io::Result<Vec<String>>;
 
     /// Opens a file that exists.
-    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn DiskFile>>;
 
     /// Creates a file of `bytes` zeros that own their place on the disk, so that overwriting them cannot run out of
     /// space, and synchronises its content. Leaves nothing behind when it fails.
@@ -29,6 +31,15 @@ pub(super) trait Disk: Send + Sync {
 
     /// Makes the names of the directory durable.
     fn sync_names(&self) -> io::Result<()>;
+}
+
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Reading only. Somebody else may own it.
+    Read,
+    /// Reading and overwriting.
+    Write,
 }
 
 /// One open file.

@@ -25,8 +25,6 @@ pub(super) const HEADER_BYTES: usize = 48;
 /// Frames begin at multiples of this.
 pub(super) const FRAME_ALIGN: usize = 8;
 
-/// The stream number of a mark: a frame without a record, written when the log comes to rest, for the sake of its claim.
-const MARK: u16 = u16::MAX;
 const PARTITION_BITS: u32 = 10;
 const _: () = assert!(limits::PARTITIONS_MAX <= 1 << PARTITION_BITS, "the stream number has 10 bits for it");
 const TIME_BITS: u32 = 48;
@@ -39,6 +37,8 @@ pub(super) struct Place {
 }
 
 impl Place {
+    pub(super) const START: Self = Self { segment: 0, position: 0 };
+
     fn pack(self) -> u64 {
         u64::from(self.segment) << 32 | u64::from(self.position)
     }
@@ -63,36 +63,27 @@ impl Seed {
     }
 }
 
-/// What a frame is about.
+/// Which record a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
-    /// A record of a stream.
-    Record { stream: StreamId, offset: Offset, append_time: LogTime },
-    /// Nothing but the claim.
-    Mark,
+pub(super) struct Subject {
+    pub(super) stream: StreamId,
+    pub(super) offset: Offset,
+    pub(super) append_time: LogTime,
 }
 
 impl Subject {
     fn pack(self) -> (u64, u64) {
-        match self {
-            Self::Mark => (u64::from(MARK), 0),
-            Self::Record { stream, offset, append_time } => {
-                let code = u64::from(stream.topic.code()) << PARTITION_BITS | u64::from(stream.partition.0);
-                let time = append_time.0.min((1 << TIME_BITS) - 1);
-                (time << 16 | code, offset.0)
-            }
-        }
+        let code = u64::from(self.stream.topic.code()) << PARTITION_BITS | u64::from(self.stream.partition.0);
+        let time = self.append_time.0.min((1 << TIME_BITS) - 1);
+        (time << 16 | code, self.offset.0)
     }
 
     fn unpack(stream_and_time: u64, offset: u64) -> Option<Self> {
         let code = stream_and_time & u64::from(u16::MAX);
-        if code == u64::from(MARK) {
-            return Some(Self::Mark);
-        }
         let topic = Topic::from_code(u8::try_from(code >> PARTITION_BITS).ok()?)?;
         let partition = PartitionId(u32::try_from(code & ((1 << PARTITION_BITS) - 1)).ok()?);
-        let append_time = LogTime(stream_and_time >> 16);
-        Some(Self::Record { stream: StreamId { topic, partition }, offset: Offset(offset), append_time })
+        let stream = StreamId { topic, partition };
+        Some(Self { stream, offset: Offset(offset), append_time: LogTime(stream_and_time >> 16) })
     }
 }
 
@@ -121,7 +112,7 @@ pub(super) fn frame_bytes(payload_bytes: usize) -> usize {
 pub(super) fn genesis(log_id: LogId, stream: StreamId) -> Chain {
     let mut bytes = [0; 24];
     bytes[..16].copy_from_slice(&log_id.0);
-    let first = Subject::Record { stream, offset: Offset(0), append_time: LogTime(0) };
+    let first = Subject { stream, offset: Offset(0), append_time: LogTime(0) };
     bytes[16..].copy_from_slice(&first.pack().0.to_le_bytes());
     Chain(XxHash3_128::oneshot(&bytes).to_le_bytes())
 }
@@ -166,11 +157,7 @@ pub(super) fn peek(bytes: &[u8]) -> Option<Header> {
     let number = |at: usize| u64::from_le_bytes(*fields[at..].first_chunk().expect("inside the header"));
     let payload_bytes = u32::from_le_bytes(*fields[4..].first_chunk().expect("inside the header"));
     let subject = Subject::unpack(number(32), number(40))?;
-    let payload_bytes_max = match subject {
-        Subject::Mark => 0,
-        Subject::Record { stream, .. } => stream.topic.payload_bytes_max(),
-    };
-    if payload_bytes as usize > payload_bytes_max {
+    if payload_bytes as usize > subject.stream.topic.payload_bytes_max() {
         return None;
     }
     let chain = Chain(*fields[16..].first_chunk().expect("inside the header"));
@@ -203,17 +190,14 @@ mod tests {
 
     fn subject() -> impl Strategy<Value = Subject> {
         let record = (any::<bool>(), 0..limits::PARTITIONS_MAX, any::<u64>(), 0_u64..1 << TIME_BITS);
-        prop_oneof![
-            Just(Subject::Mark),
-            record.prop_map(|(commands, partition, offset, time)| Subject::Record {
-                stream: StreamId {
-                    topic: if commands { Topic::InventoryCommands } else { Topic::InventoryDecisions },
-                    partition: PartitionId(partition),
-                },
-                offset: Offset(offset),
-                append_time: LogTime(time),
-            })
-        ]
+        record.prop_map(|(commands, partition, offset, time)| Subject {
+            stream: StreamId {
+                topic: if commands { Topic::InventoryCommands } else { Topic::InventoryDecisions },
+                partition: PartitionId(partition),
+            },
+            offset: Offset(offset),
+            append_time: LogTime(time),
+        })
     }
 
     proptest! {
@@ -224,7 +208,6 @@ mod tests {
             claim: (u32, u32),
             before: [u8; 16],
         ) {
-            let payload = if subject == Subject::Mark { Vec::new() } else { payload };
             let claim = Place { segment: claim.0, position: claim.1 };
             let mut chain = Chain(before);
             let mut frame = Vec::new();
@@ -242,7 +225,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_of_a_frame_is_noticed() {
         let stream = StreamId::inventory_commands(PartitionId(3));
-        let subject = Subject::Record { stream, offset: Offset(9), append_time: LogTime(1_700_000_000_000) };
+        let subject = Subject { stream, offset: Offset(9), append_time: LogTime(1_700_000_000_000) };
         let mut frame = Vec::new();
         let claim = Place { segment: 1, position: 4096 };
         encode(&mut frame, SEED, claim, subject, b"thirteen byte", &mut Chain([5; 16]));

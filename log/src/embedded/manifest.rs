@@ -1,16 +1,17 @@
 //! The manifest: what a log directory is, and which segments it must have.
 //!
 //! A small text file with two slots that are written in turn. A crash while one is written leaves the other, and no
-//! new disk block is ever needed, so a full disk can still be trimmed. Both bounds on segments are lower bounds in
-//! time: an older slot asks for segments that may be gone, which is refused, and never hides that one is missing.
+//! new disk block is ever needed, so a full disk can still be trimmed. An older slot says less, never something wrong: it
+//! may ask for segments that were trimmed since, which is refused, and it vouches for less of the tail.
 
 use std::{fmt::Write as _, io, str::FromStr, sync::Arc};
 
 use holdfast_contracts::LogId;
 
 use super::{
-    disk::{Disk, DiskFile},
+    disk::{Access, Disk, DiskFile},
     error::{Doing, OpenError},
+    frame::Place,
 };
 use crate::{layout::Layout, port::Topic};
 
@@ -33,6 +34,8 @@ pub(super) struct Manifest {
     pub(super) first_segment: u32,
     /// Segments up to this one exist.
     pub(super) last_segment: u32,
+    /// Everything before was flushed. Written when the log comes to rest.
+    pub(super) flushed: Place,
     pub(super) stage: Stage,
 }
 
@@ -64,8 +67,8 @@ impl ManifestFile {
     }
 
     /// Reads the manifest of a directory.
-    pub(super) fn open(disk: &dyn Disk) -> Result<Self, OpenError> {
-        let file = disk.open(FILE).doing("opening the manifest")?;
+    pub(super) fn open(disk: &dyn Disk, access: Access) -> Result<Self, OpenError> {
+        let file = disk.open(FILE, access).doing("opening the manifest")?;
         let mut bytes = Vec::with_capacity(2 * SLOT_BYTES as usize);
         file.read_at(0, &mut bytes).doing("reading the manifest")?;
         let slots: Vec<_> = bytes.chunks(SLOT_BYTES as usize).map(parse).collect();
@@ -106,8 +109,13 @@ fn print(generation: u64, manifest: &Manifest) -> Vec<u8> {
         Stage::Ready => "ready",
     };
     let mut text = format!(
-        "{FIRST_WORDS}{FORMAT}\ngeneration {generation}\nlog_id {}\nsegment_bytes {}\nsegments {} {}\nstage {stage}\n",
-        manifest.log_id, manifest.segment_bytes, manifest.first_segment, manifest.last_segment
+        "{FIRST_WORDS}{FORMAT}\ngeneration {generation}\nlog_id {}\nsegment_bytes {}\nsegments {} {}\nflushed {} {}\nstage {stage}\n",
+        manifest.log_id,
+        manifest.segment_bytes,
+        manifest.first_segment,
+        manifest.last_segment,
+        manifest.flushed.segment,
+        manifest.flushed.position
     );
     for topic in Topic::ALL {
         let written = writeln!(text, "partitions {topic} {}", manifest.layout.partitions(topic));
@@ -147,7 +155,12 @@ fn parse_known(text: &str) -> Option<(u64, Manifest)> {
     fn number<T: FromStr>(text: &str) -> Option<T> {
         text.parse().ok()
     }
-    let (first, last) = field(text, "segments")?.split_once(' ')?;
+    fn pair(text: &str) -> Option<(u32, u32)> {
+        let (first, second) = text.split_once(' ')?;
+        Some((number(first)?, number(second)?))
+    }
+    let (first_segment, last_segment) = pair(field(text, "segments")?)?;
+    let (segment, position) = pair(field(text, "flushed")?)?;
     let mut partitions = [0; Topic::ALL.len()];
     for topic in Topic::ALL {
         partitions[usize::from(topic.code())] = number(field(text, &format!("partitions {topic}"))?)?;
@@ -156,8 +169,9 @@ fn parse_known(text: &str) -> Option<(u64, Manifest)> {
         log_id: number(field(text, "log_id")?)?,
         layout: Layout::from_counts(partitions)?,
         segment_bytes: number(field(text, "segment_bytes")?)?,
-        first_segment: number(first)?,
-        last_segment: number(last)?,
+        first_segment,
+        last_segment,
+        flushed: Place { segment, position },
         stage: match field(text, "stage")? {
             "creating" => Stage::Creating,
             "ready" => Stage::Ready,

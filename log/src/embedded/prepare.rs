@@ -4,7 +4,6 @@ use std::{io, sync::Arc, time::Instant};
 
 use super::{
     disk::{Disk, DiskFile, is_disk_full},
-    manifest::ManifestFile,
     queue::Gate,
     segment::file_name,
     shared::{Prepared, Shared},
@@ -27,7 +26,6 @@ pub(super) fn create_segment(disk: &dyn Disk, number: u32, bytes: u32) -> io::Re
 pub(super) struct Preparer {
     pub(super) shared: Arc<Shared>,
     pub(super) listener: Listener,
-    pub(super) manifest: ManifestFile,
 }
 
 impl Preparer {
@@ -65,7 +63,7 @@ impl Preparer {
 
     fn hand_over(&mut self, number: u32, file: Arc<dyn DiskFile>) -> io::Result<()> {
         // Before anything is written to it: from then on its absence is a loss.
-        self.manifest.update(|manifest| manifest.last_segment = number)?;
+        self.shared.manifest().update(|manifest| manifest.last_segment = number)?;
         self.shared.prepared().push(Prepared { number, file });
         let somebody_was_refused = self.shared.queue().add_prepared();
         if somebody_was_refused {
@@ -85,7 +83,7 @@ impl Preparer {
             return Ok(());
         };
         // In this order: what the manifest calls trimmed is never missed, and what is gone is never offered.
-        self.manifest.update(|manifest| manifest.first_segment = first.number)?;
+        self.shared.manifest().update(|manifest| manifest.first_segment = first.number)?;
         for (point, stream) in first.start.iter().zip(streams) {
             stream.set_low(point.next);
         }

@@ -8,7 +8,7 @@ use std::{mem, sync::Arc};
 use bytes::Bytes;
 use holdfast_contracts::{LogTime, Offset};
 
-use super::frame::{self, HEADER_BYTES, Place};
+use super::frame::{self, Place};
 use crate::port::{AppendError, Appended, Durability, StreamId};
 
 /// Segments prepared ahead that only derived records may move into. Commands stop before it, so that the decisions of
@@ -152,8 +152,7 @@ impl Queue {
         if self.unsettled_bytes + bytes > self.limits.unsettled_bytes_max {
             return Err(AppendError::Full);
         }
-        // Room for a mark is kept at the end of every segment: the last record of a log at rest has a witness.
-        if !self.fits(bytes + HEADER_BYTES) {
+        if !self.fits(bytes) {
             if self.prepared <= reserved {
                 return Err(no_room);
             }
@@ -187,12 +186,6 @@ impl Queue {
 
     pub(super) fn is_flush_wanted(&self) -> bool {
         self.flush_wanted
-    }
-
-    /// Takes the place for a mark, if the segment has room for one. Only when nothing waits.
-    pub(super) fn place_mark(&mut self) -> Option<Place> {
-        debug_assert!(self.entries.is_empty(), "a mark would come before records that wait");
-        self.fits(HEADER_BYTES).then(|| self.advance(HEADER_BYTES))
     }
 
     /// Tells that so many bytes of frames are durable. True if somebody may wait for that.

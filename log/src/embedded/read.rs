@@ -5,13 +5,14 @@ use std::{io, sync::Arc};
 use holdfast_contracts::{LogId, LogTime, Offset};
 
 use super::{
+    disk::{Access, Disk, DiskFile},
     frame::{Seed, Subject},
     header::header_bytes,
     index::IndexPoint,
-    recover::{damage, sealed_index},
     scan::{CheckError, Scan, check},
-    segment::{Segment, Segments, StreamPoint},
+    segment::{Segment, Segments, StreamPoint, file_name},
     stream::Cursor,
+    survey::{damage, sealed_index},
 };
 use crate::{
     layout::Layout,
@@ -20,6 +21,7 @@ use crate::{
 
 /// What a reader of segment files has to know about the log.
 pub(super) struct Reader<'a> {
+    pub(super) disk: &'a dyn Disk,
     pub(super) log_id: LogId,
     pub(super) layout: &'a Layout,
     pub(super) segments: &'a Segments,
@@ -48,7 +50,11 @@ impl Reader<'_> {
             // It was trimmed since the caller looked.
             return Ok(None);
         };
-        self.verify(&segment, next.as_deref())?;
+        let file = match self.disk.open(&file_name(segment.number), Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(io_error)?,
+        };
+        self.verify(&*file, &segment, next.as_deref())?;
         let point = match cursor {
             Some(cursor) if cursor.segment == segment.number => cursor.point,
             _ => self.seek(&segment, wanted),
@@ -56,7 +62,7 @@ impl Reader<'_> {
         let before = out.len();
         // Up to where this segment holds the stream.
         let end = next.map_or(wanted.end, |next| next.start[wanted.index].next.min(wanted.end));
-        let result = self.read_segment(&segment, Wanted { end, ..wanted }, point, out);
+        let result = self.read_segment(&*file, &segment, Wanted { end, ..wanted }, point, out);
         if result.is_err() {
             out.truncate(before);
         }
@@ -74,13 +80,14 @@ impl Reader<'_> {
 
     fn read_segment(
         &self,
+        file: &dyn DiskFile,
         segment: &Segment,
         wanted: Wanted,
         from: IndexPoint,
         out: &mut Vec<Record>,
     ) -> Result<Cursor, ReadError> {
         let seed = Seed::new(self.log_id, segment.number);
-        let mut scan = Scan::new(&*segment.file, seed, from.position, segment.end())
+        let mut scan = Scan::new(file, seed, from.position, segment.end())
             .with_chunks_of(wanted.bytes_max.saturating_add(wanted.bytes_max / 4).max(64 << 10));
         // The last time is not known here; it was checked when the segment was verified.
         let mut point = StreamPoint { next: from.offset, last_time: LogTime(0), chain: from.before };
@@ -92,7 +99,7 @@ impl Reader<'_> {
                     format!("no whole record where offset {} of {} was written", point.next, wanted.stream);
                 return Err(corrupt(damage(segment.number, scan.position(), what)));
             };
-            let Subject::Record { stream, offset, append_time } = frame.header.subject else { continue };
+            let Subject { stream, offset, append_time } = frame.header.subject;
             if stream != wanted.stream {
                 continue;
             }
@@ -112,13 +119,18 @@ impl Reader<'_> {
     }
 
     /// Checks a segment that was not checked when the log was opened.
-    fn verify(&self, segment: &Segment, next: Option<&Segment>) -> Result<(), ReadError> {
+    fn verify(
+        &self,
+        file: &dyn DiskFile,
+        segment: &Segment,
+        next: Option<&Segment>,
+    ) -> Result<(), ReadError> {
         if segment.is_verified() {
             return Ok(());
         }
         let next = next.expect("the last segment is checked when the log is opened");
         let (seed, end) = (Seed::new(self.log_id, segment.number), segment.end());
-        let scan = Scan::new(&*segment.file, seed, header_bytes(self.layout), end);
+        let scan = Scan::new(file, seed, header_bytes(self.layout), end);
         let checked = check(scan, self.layout, &segment.start).map_err(|error| match error {
             CheckError::Io(error) => io_error(error),
             CheckError::Discontinuous { position, what } => corrupt(damage(segment.number, position, what)),

@@ -51,6 +51,11 @@ impl<'a> Scan<'a> {
         Self { file, seed, end, position, chunk_bytes: CHUNK_BYTES, buffer, buffer_at: position }
     }
 
+    /// The same scan, but only up to `end`.
+    pub(super) fn until(self, end: u32) -> Self {
+        Self { end, ..self }
+    }
+
     /// Reads less at a time, for a reader who wants little.
     pub(super) fn with_chunks_of(mut self, bytes: usize) -> Self {
         self.chunk_bytes = bytes.clamp(HEADER_BYTES, CHUNK_BYTES);
@@ -109,9 +114,7 @@ pub(super) type Discontinuity = &'static str;
 impl StreamPoint {
     /// Checks that a whole record frame continues its stream here, and moves past it.
     pub(super) fn pass(&mut self, frame: &Frame) -> Result<(), Discontinuity> {
-        let Subject::Record { offset, append_time, .. } = frame.header.subject else {
-            return Ok(());
-        };
+        let Subject { offset, append_time, .. } = frame.header.subject;
         if offset != self.next {
             return Err("the record's offset does not continue its stream");
         }
@@ -166,12 +169,10 @@ pub(super) fn check(
         let position = frame.position;
         let discontinuous = |what| CheckError::Discontinuous { position, what };
         claim = claim.max(Some(frame.header.claim));
-        if let Subject::Record { stream, offset, .. } = frame.header.subject {
-            let nr =
-                layout.index(stream).ok_or_else(|| discontinuous("the record's stream does not exist"))?;
-            index.note(nr, offset, position, points[nr].chain);
-            points[nr].pass(&frame).map_err(discontinuous)?;
-        }
+        let Subject { stream, offset, .. } = frame.header.subject;
+        let nr = layout.index(stream).ok_or_else(|| discontinuous("the record's stream does not exist"))?;
+        index.note(nr, offset, position, points[nr].chain);
+        points[nr].pass(&frame).map_err(discontinuous)?;
     }
     Ok(Checked { points, end: scan.position(), claim, index })
 }

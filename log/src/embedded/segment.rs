@@ -7,7 +7,7 @@ use std::sync::{
 
 use holdfast_contracts::{Chain, LogId, LogTime, Offset};
 
-use super::{disk::DiskFile, frame, header::SegmentHeader, index::Index};
+use super::{frame, header::SegmentHeader, index::Index};
 use crate::layout::Layout;
 
 /// Files are written in whole pages: a part of a page that is not cached would have to be read first.
@@ -45,10 +45,10 @@ pub(super) fn file_number(name: &str) -> Option<u32> {
     (file_name(number) == name).then_some(number)
 }
 
-/// A segment that was begun.
+/// A segment that was begun. Its file is opened by whoever reads it and closed again: a long history has more segments
+/// than a process may have open files.
 pub(super) struct Segment {
     pub(super) number: u32,
-    pub(super) file: Arc<dyn DiskFile>,
     /// How far every stream had come when it was begun.
     pub(super) start: Vec<StreamPoint>,
     /// Up to here its frames may be read.
@@ -60,10 +60,9 @@ pub(super) struct Segment {
 
 impl Segment {
     /// A segment of which nothing but the header was looked at.
-    pub(super) fn unverified(file: Arc<dyn DiskFile>, header: SegmentHeader, end: u32) -> Self {
+    pub(super) fn unverified(header: SegmentHeader, end: u32) -> Self {
         Self {
             number: header.number,
-            file,
             start: header.points,
             end: AtomicU32::new(end),
             verified: AtomicBool::new(false),
@@ -72,8 +71,8 @@ impl Segment {
     }
 
     /// A segment whose frames up to `end` are in the index.
-    pub(super) fn verified(file: Arc<dyn DiskFile>, header: SegmentHeader, end: u32, index: Index) -> Self {
-        let segment = Self::unverified(file, header, end);
+    pub(super) fn verified(header: SegmentHeader, end: u32, index: Index) -> Self {
+        let segment = Self::unverified(header, end);
         segment.set_verified(index);
         segment
     }

@@ -10,6 +10,7 @@ use holdfast_contracts::{LogId, LogTime};
 use super::{
     disk::{Disk, DiskFile},
     header::header_bytes,
+    manifest::ManifestFile,
     queue::{Gate, Queue},
     segment::Segments,
     stream::{Failure, Stream},
@@ -48,6 +49,7 @@ pub(super) struct Shared {
     pub(super) failure: Arc<Failure>,
     pub(super) writer: Doorbell,
     pub(super) preparer: Doorbell,
+    manifest: Mutex<ManifestFile>,
     queue: Mutex<Queue>,
     /// In the order of their numbers, following the segment being written.
     prepared: Mutex<Vec<Prepared>>,
@@ -62,6 +64,7 @@ pub(super) struct Parts {
     pub(super) streams: Vec<Arc<Stream>>,
     pub(super) segments: Segments,
     pub(super) failure: Arc<Failure>,
+    pub(super) manifest: ManifestFile,
     pub(super) queue: Queue,
     pub(super) prepared: Vec<Prepared>,
 }
@@ -79,6 +82,7 @@ impl Shared {
             failure: parts.failure,
             writer,
             preparer,
+            manifest: Mutex::new(parts.manifest),
             queue: Mutex::new(parts.queue),
             prepared: Mutex::new(parts.prepared),
         }
@@ -87,6 +91,10 @@ impl Shared {
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         // A panic under this lock ends the writer or an appender; the gate tells which, and the rest is consistent.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn manifest(&self) -> MutexGuard<'_, ManifestFile> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn prepared(&self) -> MutexGuard<'_, Vec<Prepared>> {

@@ -4,14 +4,13 @@
 
 use std::{io, mem, sync::Arc, time::Instant};
 
-use holdfast_contracts::Chain;
-
 use super::{
     disk::DiskFile,
     frame::{self, Place, Seed, Subject},
     header::SegmentHeader,
     index::Index,
     queue::{Entry, Gate, WriterRest},
+    recover::Recovered,
     segment::{Segment, StreamPoint},
     shared::Shared,
     staging::Staging,
@@ -30,7 +29,7 @@ const STAGING_BYTES: usize = GROUP_BYTES + (9 << 20);
 /// What the writer has to do next.
 enum Task {
     Write,
-    Mark(Place),
+    Mark,
     Finish,
 }
 
@@ -38,13 +37,14 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     listener: Listener,
     segment: Arc<Segment>,
+    file: Arc<dyn DiskFile>,
     seed: Seed,
     /// How far every stream is written.
     points: Vec<StreamPoint>,
     staging: Staging,
     /// Everything before is durable.
     flushed: Place,
-    /// Something was flushed that no claim in the log speaks of yet.
+    /// Something was flushed that the manifest does not speak of yet.
     unmarked: bool,
     /// The streams that have records in the group.
     touched: Vec<usize>,
@@ -54,24 +54,18 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A writer that goes on at `at`, which is flushed. `page` is what the segment holds from the last page boundary to
-    /// there.
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        listener: Listener,
-        segment: Arc<Segment>,
-        points: Vec<StreamPoint>,
-        at: u32,
-        page: &[u8],
-    ) -> Self {
+    /// A writer that goes on where recovery stopped.
+    pub(super) fn new(shared: Arc<Shared>, listener: Listener, recovered: Recovered) -> Self {
+        let segment = recovered.segments.last().expect("a log has a segment that was begun");
         Self {
             seed: Seed::new(shared.log_id, segment.number),
-            flushed: Place { segment: segment.number, position: at },
-            staging: Staging::new(STAGING_BYTES, at, page),
+            flushed: Place { segment: segment.number, position: recovered.end },
+            staging: Staging::new(STAGING_BYTES, recovered.end, &recovered.page),
             shared,
             listener,
-            segment,
-            points,
+            segment: Arc::clone(segment),
+            file: recovered.file,
+            points: recovered.points,
             unmarked: true,
             touched: Vec::new(),
             group_bytes: 0,
@@ -91,7 +85,7 @@ impl Writer {
         loop {
             match self.next_task(&mut entries) {
                 Task::Write => self.write(&mut entries)?,
-                Task::Mark(place) => self.mark(place)?,
+                Task::Mark => self.mark()?,
                 Task::Finish => return Ok(()),
             }
         }
@@ -124,10 +118,7 @@ impl Writer {
             }
             let mark_due = rested_since + self.shared.tuning.mark_delay;
             if self.unmarked && (closing || now >= mark_due) {
-                self.unmarked = false;
-                if let Some(place) = queue.place_mark() {
-                    return Task::Mark(place);
-                }
+                return Task::Mark;
             }
             if closing {
                 return Task::Finish;
@@ -169,7 +160,7 @@ impl Writer {
         let (offset, append_time) = (entry.appended.offset, entry.appended.append_time);
         assert_eq!(offset, point.next, "offsets of a stream are dense");
         self.segment.index_mut().note(entry.stream, offset, position, point.chain);
-        let subject = Subject::Record { stream: entry.id, offset, append_time };
+        let subject = Subject { stream: entry.id, offset, append_time };
         frame::encode(
             self.staging.frames(),
             self.seed,
@@ -201,8 +192,8 @@ impl Writer {
     fn flush_staging(&mut self) -> io::Result<()> {
         let position = self.staging.position();
         let (at, pages) = self.staging.pages();
-        self.segment.file.write_at(at, pages)?;
-        self.segment.file.sync()?;
+        self.file.write_at(at, pages)?;
+        self.file.sync()?;
         self.staging.go_on(position);
         self.flushed = Place { segment: self.segment.number, position };
         self.segment.set_end(position);
@@ -236,16 +227,13 @@ impl Writer {
         self.evicted.clear();
     }
 
-    /// Says in the log that everything before was flushed, so that damage there can be told from a torn tail.
-    fn mark(&mut self, place: Place) -> io::Result<()> {
-        assert_eq!(
-            self.staging.position(),
-            place.position,
-            "the queue and the writer disagree about a frame's place"
-        );
-        let mut no_chain = Chain::default();
-        frame::encode(self.staging.frames(), self.seed, self.flushed, Subject::Mark, &[], &mut no_chain);
-        self.flush_staging()
+    /// Writes down, outside of the segments, up to where they are flushed: the last group has no later frame to vouch for
+    /// it, and a page that goes missing takes the frames in it along.
+    fn mark(&mut self) -> io::Result<()> {
+        let flushed = self.flushed;
+        self.shared.manifest().update(|manifest| manifest.flushed = flushed)?;
+        self.unmarked = false;
+        Ok(())
     }
 
     /// Begins the next segment. Its header is durable before its first frame is written, so a whole frame proves a
@@ -264,7 +252,8 @@ impl Writer {
         self.segment.index_mut().finish();
         let position = self.shared.header_bytes();
         let index = Index::growing(self.points.len());
-        self.segment = Arc::new(Segment::verified(file, header, position, index));
+        self.segment = Arc::new(Segment::verified(header, position, index));
+        self.file = file;
         self.shared.segments.push(Arc::clone(&self.segment));
         self.seed = Seed::new(self.shared.log_id, number);
         self.flushed = Place { segment: number, position };

@@ -17,7 +17,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Disk, DiskFile};
+use super::{Access, Disk, DiskFile};
 
 /// Writes go around the page cache if they begin and end at multiples of this, in memory and in the file.
 pub(in crate::embedded) const DIRECT_ALIGN: usize = 4096;
@@ -27,15 +27,6 @@ const ZEROS_BYTES: usize = 1 << 20;
 /// A directory that exists.
 pub(in crate::embedded) struct RealDisk {
     path: PathBuf,
-    access: Access,
-}
-
-/// What a directory is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::embedded) enum Access {
-    Write,
-    /// The log is inspected while somebody else owns it.
-    Read,
 }
 
 /// A file, open once through the page cache for reading and odd writes, and once around it for the many aligned ones.
@@ -50,14 +41,14 @@ struct RealFile {
 }
 
 impl RealDisk {
-    pub(in crate::embedded) fn new(path: &Path, access: Access) -> Self {
-        Self { path: path.to_owned(), access }
+    pub(in crate::embedded) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
     }
 
-    fn open_file(&self, name: &str, options: &OpenOptions) -> io::Result<RealFile> {
+    fn open_file(&self, name: &str, options: &OpenOptions, access: Access) -> io::Result<RealFile> {
         let path = self.path.join(name);
         let cached = options.open(&path)?;
-        let direct = match self.access {
+        let direct = match access {
             Access::Read => None,
             // Some file systems refuse. They are slower then, not wrong.
             Access::Write => {
@@ -110,16 +101,16 @@ impl Disk for RealDisk {
         Ok(names)
     }
 
-    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let options = OpenOptions::new().read(true).write(self.access == Access::Write).clone();
-        Ok(Arc::new(self.open_file(name, &options)?))
+    fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let options = OpenOptions::new().read(true).write(access == Access::Write).clone();
+        Ok(Arc::new(self.open_file(name, &options, access)?))
     }
 
     fn create(&self, name: &str, bytes: u32) -> io::Result<Arc<dyn DiskFile>> {
         // What an earlier attempt left under this name was never finished.
         let _absent = fs::remove_file(self.path.join(name));
         let options = OpenOptions::new().read(true).write(true).create_new(true).clone();
-        let file = self.open_file(name, &options)?;
+        let file = self.open_file(name, &options, Access::Write)?;
         match file.fill(bytes) {
             Ok(()) => Ok(Arc::new(file)),
             Err(error) => {
@@ -193,7 +184,7 @@ mod tests {
     fn a_new_file_is_zeros_and_owns_its_blocks() {
         use std::os::unix::fs::MetadataExt;
         let directory = tempfile::tempdir().unwrap();
-        let disk = RealDisk::new(directory.path(), Access::Write);
+        let disk = RealDisk::new(directory.path());
         let file = disk.create("a", 3 << 20).unwrap();
         assert!(contents(&*file) == vec![0; 3 << 20]);
         assert!(fs::metadata(directory.path().join("a")).unwrap().blocks() * 512 >= 3 << 20);
@@ -202,7 +193,7 @@ mod tests {
     #[test]
     fn aligned_and_odd_writes_see_each_other() {
         let directory = tempfile::tempdir().unwrap();
-        let disk = RealDisk::new(directory.path(), Access::Write);
+        let disk = RealDisk::new(directory.path());
         let file = disk.create("a", 4 * 4096).unwrap();
         let page = vec![1; 2 * 4096];
         let page = &page[page.as_ptr().align_offset(4096)..][..4096];
@@ -213,14 +204,14 @@ mod tests {
             assert!(contents(&*file) == expected);
         }
         file.sync().unwrap();
-        assert!(contents(&*disk.open("a").unwrap()) == expected);
+        assert!(contents(&*disk.open("a", Access::Read).unwrap()) == expected);
     }
 
     #[test]
     fn what_an_earlier_attempt_left_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("a"), "left over").unwrap();
-        let disk = RealDisk::new(directory.path(), Access::Write);
+        let disk = RealDisk::new(directory.path());
         assert_eq!(contents(&*disk.create("a", 4096).unwrap()), vec![0; 4096]);
     }
 }
