@@ -240,6 +240,14 @@ mod tests {
     }
 
     #[test]
+    fn frames_of_other_logs_and_segments_do_not_pass() {
+        let seed = |log, segment| Seed::new(LogId([log; 16]), segment).crc(b"the same bytes");
+        assert_ne!(seed(1, 1), seed(1, 2));
+        assert_ne!(seed(1, 1), seed(2, 1));
+        assert_eq!(seed(1, 1), seed(1, 1));
+    }
+
+    #[test]
     fn later_bytes_of_the_log_compare_greater() {
         let place = |segment, position| Place { segment, position };
         assert!(place(1, 900) < place(2, 100));

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod faults;
+mod history;
 mod opening;
 mod room;
 
@@ -66,6 +67,15 @@ fn append(log: &EmbeddedLog, stream: StreamId, payload: Bytes) -> Result<Ticket,
             Err(AppendError::Full) => listener.wait(),
             other => return other,
         }
+    }
+}
+
+/// Waits until the segments that are kept ahead are there, so that the disk is at rest.
+fn rest(log: &EmbeddedLog) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while log.shared.queue().segment_to_prepare().is_some() {
+        assert!(std::time::Instant::now() < deadline, "no segment was prepared");
+        std::thread::yield_now();
     }
 }
 

@@ -53,8 +53,10 @@ fn any_failing_operation_is_refused_at_open_or_ends_the_log() {
 #[test]
 fn after_a_failure_nothing_is_tried_again() {
     let disk = SimDisk::default();
-    let log = open(&disk, &config(1)).unwrap();
+    let config = EmbeddedConfig { derived_delay: Duration::from_secs(3600), ..config(1) };
+    let log = open(&disk, &config).unwrap();
     append_group(&log, COMMANDS, noise(1, 10));
+    rest(&log);
     let waiting = append(&log, DECISIONS, noise(2, 10)).unwrap();
     disk.set_fault(Some(Fault { operation: disk.operations(), kind: ErrorKind::Other }));
     let failing = append(&log, COMMANDS, noise(3, 10)).unwrap();
@@ -81,6 +83,7 @@ fn a_failure_wakes_everyone_who_waits() {
     let disk = SimDisk::default();
     let log = open(&disk, &config(1)).unwrap();
     append_group(&log, COMMANDS, noise(1, 10));
+    rest(&log);
     let (bell, mut listener) = crate::doorbell();
     let _subscription = log.subscribe(DECISIONS, bell.waker());
     disk.set_fault(Some(Fault { operation: disk.operations(), kind: ErrorKind::Other }));
@@ -95,6 +98,7 @@ fn a_write_that_finds_no_room_where_room_was_promised_is_a_failure_like_any_othe
     let disk = SimDisk::default();
     let log = open(&disk, &config(1)).unwrap();
     append_group(&log, COMMANDS, noise(1, 10));
+    rest(&log);
     disk.set_fault(Some(Fault { operation: disk.operations(), kind: ErrorKind::StorageFull }));
     let ticket = log.append(COMMANDS, noise(2, 10)).unwrap();
     assert!(matches!(ticket.wait(PATIENCE), Some(Err(AppendFailure::Unknown { .. }))));
