@@ -30,6 +30,7 @@ const BATCH_COMMANDS: usize = 1_000;
 const COMMANDS: StreamId = StreamId::inventory_commands(PartitionId(0));
 const DECISIONS: StreamId = StreamId::inventory_decisions(PartitionId(0));
 
+type Part = fn(&Path) -> Result<()>;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn open(directory: &Path) -> Result<EmbeddedLog> {
@@ -219,7 +220,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let directory = PathBuf::from(arguments.next().ok_or("usage: measure_log DIRECTORY [PART]...")?);
     let wanted: Vec<String> = arguments.collect();
-    let parts: [(&str, fn(&Path) -> Result<()>); 4] =
+    let parts: [(&str, Part); 4] =
         [("latency", latency), ("throughput", throughput), ("pipeline", pipeline), ("read", read)];
     std::fs::create_dir_all(&directory)?;
     for (name, part) in parts {

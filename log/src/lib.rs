@@ -13,7 +13,7 @@ pub mod simulated;
 
 pub use doorbell::{Doorbell, Listener, doorbell};
 #[cfg(not(loom))]
-pub use embedded::{EmbeddedConfig, EmbeddedLog, OpenError};
+pub use embedded::{EmbeddedConfig, EmbeddedLog, OpenError, ReadOnlyConfig, ReadOnlyLog};
 pub use layout::{BadPartitionCount, Layout};
 pub use port::{
     AppendError, AppendFailure, Appended, Corruption, Durability, OrderedLog, ReadError, Record, Status,

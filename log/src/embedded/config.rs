@@ -34,6 +34,9 @@ pub struct EmbeddedConfig {
     pub disk_full_retry: Duration,
 }
 
+/// As much as is checked in a second or two from memory.
+pub(super) const VERIFY_BYTES_MAX: u64 = 4 << 30;
+
 /// Decisions that wait for company are flushed when there are this many bytes of them.
 const DERIVED_BYTES_MAX: usize = 1 << 20;
 
@@ -47,7 +50,7 @@ impl EmbeddedConfig {
             segment_bytes: 64 << 20,
             unsettled_bytes_max: 64 << 20,
             tail_bytes_max: 128 << 20,
-            verify_bytes_max: 4 << 30,
+            verify_bytes_max: VERIFY_BYTES_MAX,
             derived_delay: Duration::from_millis(2),
             mark_delay: Duration::from_millis(50),
             disk_full_retry: Duration::from_millis(200),

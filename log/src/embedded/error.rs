@@ -99,6 +99,17 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// True if a file was not there that should have been.
+    pub(super) fn is_missing_file(&self) -> bool {
+        match self {
+            Self::MissingSegment { .. } => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+}
+
 /// Says what was being done when the file system refused.
 pub(super) trait Doing<T> {
     fn doing(self, what: &'static str) -> Result<T, OpenError>;

@@ -1,10 +1,12 @@
 //! The embedded log against a disk that fails in every way a disk may.
+#![allow(clippy::cast_possible_truncation, reason = "numbers of a test are small")]
 
 mod crash;
 mod damage;
 mod faults;
 mod history;
 mod opening;
+mod read_only;
 mod room;
 
 use std::{sync::Arc, time::Duration};
@@ -59,7 +61,7 @@ fn settle(ticket: &Ticket) -> Record {
 }
 
 /// Appends, waiting for room when a segment is just being prepared.
-fn append(log: &EmbeddedLog, stream: StreamId, payload: Bytes) -> Result<Ticket, AppendError> {
+fn append(log: &EmbeddedLog, stream: StreamId, payload: &Bytes) -> Result<Ticket, AppendError> {
     let (bell, mut listener) = crate::doorbell();
     let _room = log.subscribe(stream, bell.waker());
     loop {
@@ -81,7 +83,7 @@ fn rest(log: &EmbeddedLog) {
 
 /// Appends one record and waits until it is durable, so that it is a group of its own.
 fn append_group(log: &EmbeddedLog, stream: StreamId, payload: Bytes) -> Record {
-    let settled = settle(&append(log, stream, payload.clone()).unwrap());
+    let settled = settle(&append(log, stream, &payload).unwrap());
     Record { payload, ..settled }
 }
 

@@ -1,4 +1,6 @@
 //! What every adapter of the ordered log must do. One suite; an adapter joins by saying how it is opened.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::cast_possible_truncation, reason = "numbers of a test are small")]
 
 mod cases;
 mod model;

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     fn contents(file: &dyn DiskFile) -> Vec<u8> {
-        let mut out = Vec::with_capacity(file.bytes().unwrap() as usize);
+        let mut out = Vec::with_capacity(usize::try_from(file.bytes().unwrap()).unwrap());
         file.read_at(0, &mut out).unwrap();
         out
     }

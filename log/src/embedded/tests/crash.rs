@@ -49,13 +49,16 @@ fn work(log: &EmbeddedLog, offered: &mut Offered, seed: u64, count: u64) {
     for _ in 0..count {
         let stream = choose(ids.len() as u64) as usize;
         let payload = noise(choose(1 << 40), choose(900) as usize);
-        let Ok(ticket) = append(log, ids[stream], payload.clone()) else { return };
+        let Ok(ticket) = append(log, ids[stream], &payload) else { return };
         offered.0[stream].push(payload);
         if choose(3) == 0 && !matches!(ticket.wait(PATIENCE), Some(Ok(_))) {
             return;
         }
     }
 }
+
+/// What was acknowledged at some moment, and the disk as it was then.
+type Then = (Vec<Offset>, SimDisk);
 
 /// Takes the power away before every single operation of the disk, a few times each with other sectors surviving.
 #[test]
@@ -72,8 +75,7 @@ fn the_power_may_go_at_any_operation() {
     assert!(total > 100, "only {total} operations; is the test writing?");
     for operation in 0..total {
         let disk = SimDisk::default();
-        // What was acknowledged when the operation began, and the disk as it was then.
-        let seen: Arc<Mutex<Option<(Vec<Offset>, SimDisk)>>> = Arc::default();
+        let seen: Arc<Mutex<Option<Then>>> = Arc::default();
         let current: Arc<OnceLock<EmbeddedLog>> = Arc::default();
         disk.set_hook({
             let (seen, current) = (Arc::clone(&seen), Arc::clone(&current));
@@ -145,7 +147,7 @@ fn what_was_ever_durable_survives_every_later_life() {
                 let found =
                     read_all(&disk.after_kill(), &config).unwrap_or_else(|error| panic!("{what}: {error:?}"));
                 offered.check(&found, &acknowledged, &what);
-                disk = live(disk, &config, life, &mut offered, &mut acknowledged);
+                disk = live(&disk, &config, life, &mut offered, &mut acknowledged);
             }
             let found = read_all(&disk, &config).unwrap_or_else(|error| panic!("at the end: {error:?}"));
             offered.check(&found, &acknowledged, "at the end");
@@ -156,7 +158,7 @@ fn what_was_ever_durable_survives_every_later_life() {
 
 /// Lives one life and returns the disk that the next one finds.
 fn live(
-    disk: SimDisk,
+    disk: &SimDisk,
     config: &EmbeddedConfig,
     life: &Life,
     offered: &mut Offered,
@@ -167,7 +169,7 @@ fn live(
         disk.set_fault(Some(Fault { operation, kind: std::io::ErrorKind::Other }));
     }
     // The fault may hit while opening; then this life is over before it began.
-    let Ok(log) = open(&disk, config) else { return disk.after_kill() };
+    let Ok(log) = open(disk, config) else { return disk.after_kill() };
     work(&log, offered, life.seed, life.records);
     *acknowledged = durable_ends(&log);
     match life.ending {

@@ -52,7 +52,8 @@ fn write(segments: usize, end: End) -> Written {
             .map(|stream| {
                 let seed = group * 10 + stream;
                 let payload = noise(seed as u64, 20 + seed * 37 % 300);
-                (stream, payload.clone(), append(&log, ids[stream], payload).unwrap())
+                let ticket = append(&log, ids[stream], &payload).unwrap();
+                (stream, payload, ticket)
             })
             .collect();
         for (stream, payload, ticket) in tickets {

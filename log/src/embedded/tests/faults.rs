@@ -23,7 +23,7 @@ fn any_failing_operation_is_refused_at_open_or_ends_the_log() {
         };
         let mut tickets = Vec::new();
         for nr in 0..80 {
-            match append(&log, if nr % 2 == 0 { COMMANDS } else { DECISIONS }, noise(nr, 400)) {
+            match append(&log, if nr % 2 == 0 { COMMANDS } else { DECISIONS }, &noise(nr, 400)) {
                 Ok(ticket) => {
                     // Every other record is waited for, so that there are many groups.
                     let _outcome = (nr % 2 == 0).then(|| ticket.wait(PATIENCE));
@@ -57,9 +57,9 @@ fn after_a_failure_nothing_is_tried_again() {
     let log = open(&disk, &config).unwrap();
     append_group(&log, COMMANDS, noise(1, 10));
     rest(&log);
-    let waiting = append(&log, DECISIONS, noise(2, 10)).unwrap();
+    let waiting = append(&log, DECISIONS, &noise(2, 10)).unwrap();
     disk.set_fault(Some(Fault { operation: disk.operations(), kind: ErrorKind::Other }));
-    let failing = append(&log, COMMANDS, noise(3, 10)).unwrap();
+    let failing = append(&log, COMMANDS, &noise(3, 10)).unwrap();
     let failure = failing.wait(PATIENCE).unwrap().unwrap_err();
     assert!(
         matches!(&failure, AppendFailure::Unknown { reason } if reason.contains("writing the log failed"))

@@ -102,25 +102,26 @@ fn a_segment_is_checked_as_a_whole_before_its_first_record_is_used() {
 }
 
 /// A group of two records is torn: the first is gone, the second is whole. The log goes on with a record of the same
-/// size; what is left of the second must not stand right behind it.
+/// size, which ends with its page; what is left of the second must not stand right behind it.
 #[test]
 fn a_record_that_was_cut_off_does_not_come_back_behind_a_new_one() {
     let config = EmbeddedConfig { derived_delay: Duration::from_secs(3600), ..config(1) };
     let disk = SimDisk::default();
     let log = open_frozen(&disk, &config);
     append_group(&log, COMMANDS, noise(1, PAYLOAD_BYTES));
-    let start = log.shared.segments.snapshot()[0].end() as usize;
-    append(&log, DECISIONS, noise(2, PAYLOAD_BYTES)).unwrap();
+    let to_page_end = 4096 - 512 - 48;
+    append(&log, DECISIONS, &noise(2, to_page_end)).unwrap();
     append_group(&log, COMMANDS, noise(3, PAYLOAD_BYTES));
     let disk = disk.after_kill();
     drop(log);
     let mut bytes = disk.bytes_of(&file_name(1));
-    bytes[start..start + 512].fill(0);
+    assert!(bytes[8192..8192 + 512].iter().any(|&byte| byte != 0), "the second record is elsewhere");
+    bytes[4096 + 512..8192].fill(0);
     disk.set_bytes(&file_name(1), bytes);
 
     let log = open_frozen(&disk, &config);
     assert_eq!((log.watermarks(COMMANDS).end, log.watermarks(DECISIONS).end), (Offset(1), Offset(0)));
-    let new = append_group(&log, COMMANDS, noise(4, PAYLOAD_BYTES));
+    let new = append_group(&log, COMMANDS, noise(4, to_page_end));
     let disk = disk.after_kill();
     let found = read_all(&disk, &config).unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(found[0].last(), Some(&new));

@@ -101,7 +101,7 @@ fn only_segments_that_no_stream_needs_are_dropped() {
     for nr in 0..200 {
         append_group(&log, ids[nr % 2], noise(nr as u64, 300));
         if nr % 5 == 0 {
-            append(&log, DECISIONS, noise(nr as u64, 300)).unwrap();
+            append(&log, DECISIONS, &noise(nr as u64, 300)).unwrap();
         }
     }
     append_group(&log, COMMANDS, Bytes::new());
@@ -140,7 +140,7 @@ fn one_stream_that_is_not_trimmed_keeps_every_segment_with_its_records() {
     let log = open(&disk, &config).unwrap();
     for nr in 0..200 {
         append_group(&log, COMMANDS, noise(nr, 300));
-        append(&log, DECISIONS, noise(nr, 20)).unwrap();
+        append(&log, DECISIONS, &noise(nr, 20)).unwrap();
     }
     let commands = log.watermarks(COMMANDS).durable;
     log.trim(COMMANDS, commands).unwrap();
@@ -162,6 +162,8 @@ fn the_queue_is_bounded() {
     let config =
         EmbeddedConfig { unsettled_bytes_max: 4_000, derived_delay: Duration::from_secs(3600), ..config(1) };
     let log = open(&SimDisk::default(), &config).unwrap();
+    // Otherwise the news that a segment was prepared could be taken for the news that the queue has room.
+    rest(&log);
     // Decisions wait for a command, so nothing leaves the queue.
     let accepted = fill(&log, DECISIONS, &AppendError::Full);
     assert_eq!(accepted, 4_000 / 552);
@@ -204,7 +206,7 @@ fn readers_and_trimming_do_not_disturb_each_other() {
             (read, skipped)
         });
         for nr in 0..3_000 {
-            append(&log, COMMANDS, noise(nr, 200)).unwrap();
+            append(&log, COMMANDS, &noise(nr, 200)).unwrap();
             if nr % 100 == 0 {
                 log.trim(COMMANDS, log.watermarks(COMMANDS).durable).unwrap();
             }
