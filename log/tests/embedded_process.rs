@@ -229,7 +229,7 @@ fn fill(log: &EmbeddedLog, stream: StreamId) -> u64 {
 
 #[test]
 fn a_full_disk_refuses_commands_keeps_what_it_has_and_heals_by_itself() {
-    let Some(disk) = SmallDisk::mount(96) else {
+    let Some(disk) = SmallDisk::mount(108) else {
         writeln!(
             std::io::stderr(),
             "skipped: mounting a small file system needs more rights than this process has"
@@ -239,7 +239,7 @@ fn a_full_disk_refuses_commands_keeps_what_it_has_and_heals_by_itself() {
     };
     let directory = disk.0.path().join("log");
     let ballast = disk.0.path().join("ballast");
-    fs::write(&ballast, vec![1; 28 << 20]).unwrap();
+    fs::write(&ballast, vec![1; 40 << 20]).unwrap();
     let log = EmbeddedLog::open(&directory, &config()).unwrap();
 
     let commands = fill(&log, COMMANDS);
@@ -253,7 +253,7 @@ fn a_full_disk_refuses_commands_keeps_what_it_has_and_heals_by_itself() {
     let ticket = loop {
         match log.append(COMMANDS, payload(COMMANDS, Offset(commands))) {
             Ok(ticket) => break ticket,
-            Err(AppendError::DiskFull) => {
+            Err(AppendError::DiskFull | AppendError::Full) => {
                 assert!(listener.wait_until(Instant::now() + PATIENCE), "nobody told that there is room");
             }
             Err(error) => panic!("{error}"),

@@ -89,6 +89,14 @@ impl ManifestFile {
         self.manifest
     }
 
+    /// Makes durable what was read: whoever wrote it may have been killed before it was.
+    ///
+    /// It is written in place. If that is torn, the other slot stands.
+    pub(super) fn make_durable(&mut self) -> io::Result<()> {
+        self.generation -= 1;
+        self.write()
+    }
+
     /// Makes another manifest durable.
     pub(super) fn update(&mut self, change: impl FnOnce(&mut Manifest)) -> io::Result<()> {
         change(&mut self.manifest);

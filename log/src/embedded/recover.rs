@@ -14,7 +14,7 @@ use super::{
     error::{Doing, OpenError},
     frame::Place,
     header::header_bytes,
-    manifest::{self, Manifest, ManifestFile, Stage},
+    manifest::{self, ManifestFile, Stage},
     prepare::UNFINISHED,
     scan::{Checked, Rest},
     segment::{PAGE_BYTES, Segment, StreamPoint, file_name, file_number},
@@ -60,7 +60,7 @@ pub(super) fn open(
     let known = manifest.get();
     check_identity(&known, config.expected_log_id, Some(&config.layout))?;
     let found = survey(disk, &known)?;
-    let recovered = recover(disk, &known, &found, config.verify_bytes_max)?;
+    let recovered = recover(disk, &mut manifest, &found, config.verify_bytes_max)?;
     // Only when everything adds up: what is refused is left as it was found.
     for name in disk.list().doing("listing the log directory")? {
         let is_trimmed = file_number(&name).is_some_and(|number| number < known.first_segment);
@@ -73,10 +73,11 @@ pub(super) fn open(
 
 fn recover(
     disk: &dyn Disk,
-    known: &Manifest,
+    manifest: &mut ManifestFile,
     found: &Survey,
     verify_bytes_max: u64,
 ) -> Result<Recovered, OpenError> {
+    let known = &manifest.get();
     let last = found.begun.last().expect("a log has a segment that was begun");
     let file = disk.open(&file_name(last.number), Access::Write).doing("opening a log segment")?;
     let checked = check_segment(known, &*file, last, known.segment_bytes)?;
@@ -84,7 +85,10 @@ fn recover(
     let rest = Rest::read(&*file, hole, known.segment_bytes).doing("reading the end of the log")?;
     refuse_damage(known, hole, &rest)?;
     let sealed = check_sealed(disk, known, &found.begun, verify_bytes_max)?;
-    // Nothing has been written up to here.
+    // Nothing has been written up to here. What was read, also the names of files, may exist in memory only: the machine
+    // did not stop, the program did.
+    manifest.make_durable().doing("writing the manifest")?;
+    disk.sync_names().doing("synchronising the log directory")?;
     let vouched = checked.claim.max(Some(known.flushed)).filter(|claim| claim.segment == last.number);
     let vouched = vouched.map_or(0, |claim| claim.position);
     make_tail_good(&*file, &checked, vouched, rest.dirty_bytes())
@@ -102,6 +106,7 @@ fn recover(
             .and_then(|()| torn.sync())
             .doing("clearing a header that was not finished")?;
     }
+    let number = last.number;
     let page_at = checked.end - checked.end % PAGE_BYTES;
     let mut page = Vec::with_capacity(PAGE_BYTES as usize);
     file.read_at(u64::from(page_at), &mut page).doing("reading the end of the log")?;
@@ -109,14 +114,15 @@ fn recover(
     let last = Segment::verified(last.clone(), checked.end, checked.index);
     let segments = sealed.into_iter().chain([last]).map(Arc::new).collect();
     let (points, end) = (checked.points, checked.end);
+    let flushed = Place { segment: number, position: end };
+    manifest.update(|manifest| manifest.flushed = flushed).doing("writing the manifest")?;
     Ok(Recovered { segments, file, prepared, points, end, page })
 }
 
 /// Clears what is left of a group that was under way, and makes what will be offered as durable really durable.
 ///
-/// What was read may exist in memory only: the machine did not stop, the program did. Flushing is not enough either,
-/// for after a flush that failed the system holds pages that it no longer counts as unwritten. So everything
-/// that no claim vouches for is written again.
+/// Flushing is not enough for that: after a flush that failed the system holds pages that it no longer counts as
+/// unwritten. So everything that no claim vouches for is written again.
 fn make_tail_good(file: &dyn DiskFile, checked: &Checked, vouched: u32, dirty: usize) -> io::Result<()> {
     let start = vouched - vouched % PAGE_BYTES;
     let dirty_end = (checked.end as usize + dirty).next_multiple_of(PAGE_BYTES as usize);

@@ -66,7 +66,8 @@ impl Writer {
             segment: Arc::clone(segment),
             file: recovered.file,
             points: recovered.points,
-            unmarked: true,
+            // Recovery has said so.
+            unmarked: false,
             touched: Vec::new(),
             group_bytes: 0,
             evicted: Vec::new(),
