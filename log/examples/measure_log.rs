@@ -1,7 +1,7 @@
 //! Measures the embedded log: latency of an append on an idle system, throughput, cost in processor time, reading,
 //! opening. The numbers behind the ADR on the embedded log.
 //!
-//! Usage: `measure_log DIRECTORY [latency|throughput|pipeline|read]...`. It writes about 1.5 GB below the directory and
+//! Usage: `measure_log DIRECTORY [latency|serial|throughput|pipeline|read]...`. It writes about 1.5 GB below the directory and
 //! removes it.
 #![allow(clippy::print_stdout, reason = "a measuring tool prints what it measured")]
 #![allow(
@@ -112,6 +112,28 @@ fn bare_file(directory: &Path) -> Result<std::fs::File> {
     Ok(file)
 }
 
+/// One record at a time, each waited for: what a group of that size costs, to be held against other logs.
+fn serial(directory: &Path) -> Result<()> {
+    let log = open(&directory.join("log"))?;
+    for (bytes, count) in [(150, 2_000), (4 << 10, 2_000), (61_000, 2_000), (1_000_000, 300)] {
+        let payload = Bytes::from(vec![7; bytes]);
+        let (start, cpu, mut nanos) = (Instant::now(), processor_time()?, Vec::new());
+        for _ in 0..count {
+            let start = Instant::now();
+            settled(&append(&log, COMMANDS, &payload)?)?;
+            nanos.push(start.elapsed().as_nanos() as u64);
+        }
+        let (wall, cpu) = (start.elapsed(), processor_time()? - cpu);
+        println!(
+            "one at a time, {bytes:>7} B: {}, {:5.0} MB/s, {:6.0} us cpu each",
+            percentiles(nanos),
+            (bytes * count) as f64 / wall.as_micros() as f64,
+            cpu.as_micros() as f64 / count as f64
+        );
+    }
+    Ok(())
+}
+
 /// Batches as fast as they go, in records of several sizes, with so many bytes under way at a time.
 fn throughput(directory: &Path) -> Result<()> {
     let log = open(&directory.join("log"))?;
@@ -189,9 +211,18 @@ fn read(directory: &Path) -> Result<()> {
     let path = directory.join("log");
     let bytes: u64 =
         std::fs::read_dir(&path)?.map(|entry| Ok(entry?.metadata()?.len())).sum::<Result<u64>>()?;
-    let start = Instant::now();
+    for state in ["not in the page cache", "in the page cache"] {
+        if state == "not in the page cache" {
+            for entry in std::fs::read_dir(&path)? {
+                let file = std::fs::File::open(entry?.path())?;
+                rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+            }
+        }
+        let start = Instant::now();
+        drop(open(&path)?);
+        println!("opened {} MB {state}, every byte checked, in {:.0?}", bytes >> 20, start.elapsed());
+    }
     let log = open(&path)?;
-    println!("opened a directory of {} MB, every byte checked, in {:.0?}", bytes >> 20, start.elapsed());
     for stream in [COMMANDS, DECISIONS] {
         let (start, end) = (Instant::now(), log.watermarks(stream).end);
         let (mut next, mut total, mut records) = (Offset(0), 0, Vec::new());
@@ -220,8 +251,13 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let directory = PathBuf::from(arguments.next().ok_or("usage: measure_log DIRECTORY [PART]...")?);
     let wanted: Vec<String> = arguments.collect();
-    let parts: [(&str, Part); 4] =
-        [("latency", latency), ("throughput", throughput), ("pipeline", pipeline), ("read", read)];
+    let parts: [(&str, Part); 5] = [
+        ("latency", latency),
+        ("serial", serial),
+        ("throughput", throughput),
+        ("pipeline", pipeline),
+        ("read", read),
+    ];
     std::fs::create_dir_all(&directory)?;
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|want| want == name) {

@@ -1,6 +1,12 @@
 //! Looking at the segments of a directory: which there are, what their headers say, and whether that adds up.
 
-use std::io;
+use std::{
+    io,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use holdfast_contracts::LogId;
 
@@ -175,28 +181,56 @@ pub(super) fn check_sealed(
     begun: &[SegmentHeader],
     verify_bytes_max: u64,
 ) -> Result<Vec<Segment>, OpenError> {
-    let mut budget = verify_bytes_max;
-    let mut segments = Vec::with_capacity(begun.len());
-    for pair in begun.windows(2).rev() {
-        let [header, next] = pair else { unreachable!("windows of two") };
-        let end = next.previous_end;
-        if end < header_bytes(&known.layout) || end > known.segment_bytes {
+    for next in begun.iter().skip(1) {
+        if next.previous_end < header_bytes(&known.layout) || next.previous_end > known.segment_bytes {
             let what = "the header places the end of the segment before it outside of it";
             return Err(corrupt(next.number, 0, what));
         }
-        if budget < u64::from(end) {
-            budget = 0;
-            segments.push(Segment::unverified(header.clone(), end));
-            continue;
-        }
-        budget -= u64::from(end);
+    }
+    let mut budget = verify_bytes_max;
+    let to_verify = begun.iter().skip(1).rev().map_while(|next| {
+        budget = budget.checked_sub(u64::from(next.previous_end))?;
+        Some(next)
+    });
+    let unverified = begun.len().saturating_sub(1) - to_verify.count();
+    let check = |pair: &&[SegmentHeader]| {
+        let (header, next) = (&pair[0], &pair[1]);
+        let end = next.previous_end;
         let file = disk.open(&file_name(header.number), Access::Read).doing("opening a log segment")?;
         let checked = check_segment(known, &*file, header, end)?;
         let index = sealed_index(checked, header.number, end, &next.points).map_err(OpenError::Corrupt)?;
-        segments.push(Segment::verified(header.clone(), end, index));
-    }
-    segments.reverse();
-    Ok(segments)
+        Ok(Segment::verified(header.clone(), end, index))
+    };
+    let pairs: Vec<_> = begun.windows(2).collect();
+    let (unverified, to_verify) = pairs.split_at(unverified);
+    let unverified =
+        unverified.iter().map(|pair| Ok(Segment::unverified(pair[0].clone(), pair[1].previous_end)));
+    unverified.chain(side_by_side(to_verify, check)).collect()
+}
+
+/// Maps every item, several at a time, for checking waits for the disk as much as for the processor.
+fn side_by_side<I: Sync, T: Send>(items: &[I], map: impl Fn(&I) -> T + Sync) -> Vec<T> {
+    const WORKERS: usize = 4;
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(items.len()));
+    let work = || {
+        // Relaxed: the number is all that is shared.
+        loop {
+            let nr = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(nr) else { return };
+            let mapped = map(item);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((nr, mapped));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..WORKERS.min(items.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(nr, _)| *nr);
+    done.into_iter().map(|(_, mapped)| mapped).collect()
 }
 
 /// The index of a sealed segment, if the segment ends where and how the one after it says.
