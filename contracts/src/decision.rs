@@ -1,9 +1,13 @@
 //! What the inventory machine answered, as it is read from and written to a decision record.
 
+mod batch;
+mod events;
+mod lines;
 mod read;
 mod write;
 
-pub use read::{DecisionBatch, GrantedLines, decode_decisions, split_chain};
+pub use batch::{DecisionBatch, decode_decisions, split_chain};
+pub use lines::{Granted, GrantedLines};
 pub use write::{BodyWriter, Envelope, Moved, write_chain, write_digest, write_envelope};
 
 use crate::ReservationId;
@@ -187,25 +191,6 @@ impl SaleState {
     }
 }
 
-/// One line of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Granted {
-    /// Index into the decision record's dictionary.
-    pub sku: u32,
-    /// Units asked for.
-    pub quantity: u32,
-    /// Units asked for but not granted.
-    pub missing: u32,
-}
-
-impl Granted {
-    /// Units granted.
-    #[must_use]
-    pub const fn granted(&self) -> u32 {
-        self.quantity.saturating_sub(self.missing)
-    }
-}
-
 /// Where and when a replayed answer was first given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FirstDecided {
@@ -352,13 +337,13 @@ pub enum What<'a> {
 }
 
 /// Reservations to cancel, newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct CancelList<'a> {
     pub(crate) message: &'a [u8],
     pub(crate) count: u32,
 }
 
-impl CancelList<'_> {
+impl<'a> CancelList<'a> {
     /// How many there are, at most 100.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -372,7 +357,16 @@ impl CancelList<'_> {
     }
 
     /// The ids.
-    pub fn iter(&self) -> impl Iterator<Item = ReservationId> {
+    pub fn iter(&self) -> impl Iterator<Item = ReservationId> + use<'a> {
         read::cancel_list(self.message)
     }
 }
+
+impl PartialEq for CancelList<'_> {
+    /// Equal ids in equal order, whatever stands around them in the record.
+    fn eq(&self, other: &Self) -> bool {
+        self.count == other.count && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for CancelList<'_> {}

@@ -2,6 +2,8 @@
 //!
 //! Tests hold the hand-written codec of `holdfast-contracts` against these types in both directions.
 
+pub use prost::Message;
+
 /// Inventory commands and decisions.
 #[allow(missing_docs, reason = "generated from the documented .proto files")]
 pub mod inventory {

@@ -87,13 +87,15 @@ pub fn decode_batch<'a>(
     let mut header = BatchHeader::default();
     let mut once = Once::default();
     let mut fields = Fields::of(record);
-    while let Some((number, field)) = fields.next()? {
+    loop {
+        // Commands stand one after the other; no need to look at each as at any field.
+        while let Some(message) = fields.short_if(4 << 3 | 2) {
+            push(commands, message)?;
+        }
+        let Some((number, field)) = fields.next()? else { break };
         match number {
             4 => {
-                if commands.len() == BATCH_COMMANDS_MAX {
-                    return Err(WireError::TooLarge);
-                }
-                commands.push(read::command(field.bytes()?)?);
+                push(commands, field.bytes()?)?;
                 continue;
             }
             3 => {
@@ -110,6 +112,19 @@ pub fn decode_batch<'a>(
         once.see(number)?;
     }
     if commands.is_empty() { Err(WireError::Empty) } else { Ok(header) }
+}
+
+#[inline]
+fn push<'a>(commands: &mut Vec<Command<'a>>, message: &'a [u8]) -> Result<(), WireError> {
+    if commands.len() == BATCH_COMMANDS_MAX {
+        return Err(WireError::TooLarge);
+    }
+    // Two pushes and not one: the usual command is then put together where it will stay.
+    match read::usual(message) {
+        Some(reserve) => commands.push(Command::Reserve(reserve)),
+        None => commands.push(read::any(message)?),
+    }
+    Ok(())
 }
 
 pub(crate) fn sku(bytes: &[u8]) -> Result<&str, WireError> {

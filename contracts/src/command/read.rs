@@ -2,12 +2,38 @@
 
 use super::{AdjustStock, Command, DefineSale, Line, Lines, Reserve, SetStock, SkuList};
 use crate::limits::{RESERVE_LINES_MAX, SALE_SKUS_MAX};
-use crate::wire::{Field, Fields, Once, WireError, u32_of};
+use crate::wire::{Field, Fields, Once, WireError, two_small_numbers, u32_of};
 use crate::{CustomerId, LogId, LogTime, ReservationId, SaleTerms};
 
-/// Reads a `Command` message.
+/// The command that nearly every record is made of, written as our builder writes it: a reservation of one line, fields
+/// in order, no flag set. `None` is no verdict; whatever looks otherwise goes the long way.
 #[inline]
-pub(super) fn command(message: &[u8]) -> Result<Command<'_>, WireError> {
+pub(super) fn usual(message: &[u8]) -> Option<Reserve<'_>> {
+    /// Kind and length, id, customer, tag and length of the line.
+    const HEAD: usize = 2 + (2 + 16) + (1 + 8) + 2;
+    let (head, line) = message.split_first_chunk::<HEAD>()?;
+    let [0x0a, reserve_len, 0x0a, 0x10, ids @ .., 0x1a, line_len] = head else { return None };
+    let (id, customer) = ids.split_last_chunk::<8>()?;
+    let (id, [0x11]) = id.split_first_chunk::<16>()? else { return None };
+    let lengths = (usize::from(*reserve_len), usize::from(*line_len));
+    if lengths != (message.len() - 2, line.len()) || *reserve_len >= 0x80 {
+        return None;
+    }
+    let line = match two_small_numbers(line) {
+        Some((sku, quantity)) => Line { sku, quantity },
+        None => self::line(line).ok()?,
+    };
+    Some(Reserve {
+        reservation_id: ReservationId(*id),
+        customer: CustomerId(u64::from_le_bytes(*customer)),
+        lines: Lines::decoded(line, 1, &message[2..]),
+        allow_partial: false,
+        join_waitlist: false,
+    })
+}
+
+/// Reads any `Command` message.
+pub(super) fn any(message: &[u8]) -> Result<Command<'_>, WireError> {
     let mut fields = Fields::of(message);
     let mut found = None;
     while let Some((number, field)) = fields.next()? {
@@ -26,11 +52,11 @@ fn kind(number: u32, field: Field<'_>) -> Result<Option<Command<'_>>, WireError>
     Ok(Some(match number {
         1 => Command::Reserve(reserve(field.bytes()?)?),
         2 => {
-            let about = About::read(field.bytes()?)?;
+            let about = About::read(field.bytes()?, 2)?;
             Command::BeginPayment { reservation_id: about.reservation_id, customer: about.customer }
         }
         3 => {
-            let about = About::read(field.bytes()?)?;
+            let about = About::read(field.bytes()?, 3)?;
             let reacquire = match about.extra {
                 0 => false,
                 1 => true,
@@ -39,11 +65,11 @@ fn kind(number: u32, field: Field<'_>) -> Result<Option<Command<'_>>, WireError>
             Command::Confirm { reservation_id: about.reservation_id, customer: about.customer, reacquire }
         }
         4 => {
-            let about = About::read(field.bytes()?)?;
+            let about = About::read(field.bytes()?, 2)?;
             Command::Release { reservation_id: about.reservation_id, customer: about.customer }
         }
         5 => {
-            let about = About::read(field.bytes()?)?;
+            let about = About::read(field.bytes()?, 4)?;
             Command::Extend {
                 reservation_id: about.reservation_id,
                 customer: about.customer,
@@ -54,12 +80,12 @@ fn kind(number: u32, field: Field<'_>) -> Result<Option<Command<'_>>, WireError>
         6 => Command::SetStock(set_stock(field.bytes()?)?),
         7 => Command::AdjustStock(adjust_stock(field.bytes()?)?),
         8 => Command::DefineSale(define_sale(field.bytes()?)?),
-        9 => Command::OpenSale { sale_id: named_sale(field.bytes()?)?.0 },
+        9 => Command::OpenSale { sale_id: named_sale(field.bytes()?, 1)?.0 },
         10 => {
-            let (sale_id, freeze_ttl) = named_sale(field.bytes()?)?;
+            let (sale_id, freeze_ttl) = named_sale(field.bytes()?, 2)?;
             Command::PauseSale { sale_id, freeze_ttl }
         }
-        11 => Command::CloseSale { sale_id: named_sale(field.bytes()?)?.0 },
+        11 => Command::CloseSale { sale_id: named_sale(field.bytes()?, 1)?.0 },
         12 => tick(field.bytes()?)?,
         13 => activate_rules(field.bytes()?)?,
         _ => return Ok(None),
@@ -105,7 +131,6 @@ fn reserve(message: &[u8]) -> Result<Reserve<'_>, WireError> {
     })
 }
 
-#[inline]
 fn line(message: &[u8]) -> Result<Line, WireError> {
     let mut fields = Fields::of(message);
     let mut once = Once::default();
@@ -144,7 +169,8 @@ struct About {
 }
 
 impl About {
-    fn read(message: &[u8]) -> Result<Self, WireError> {
+    /// Reads the fields up to number `known`; a command that has fewer of them skips the others like any unknown field.
+    fn read(message: &[u8], known: u32) -> Result<Self, WireError> {
         let mut fields = Fields::of(message);
         let mut once = Once::default();
         let mut reservation_id = None;
@@ -156,6 +182,7 @@ impl About {
         };
         while let Some((number, field)) = fields.next()? {
             match number {
+                _ if number > known => continue,
                 1 => reservation_id = Some(field.id()?),
                 2 => about.customer = CustomerId(field.fixed64()?),
                 3 => about.extra = field.u64()?,
@@ -326,13 +353,14 @@ fn terms(message: &[u8]) -> Result<SaleTerms, WireError> {
     Ok(terms)
 }
 
-/// The fields that commands about one sale share.
-fn named_sale(message: &[u8]) -> Result<(&str, bool), WireError> {
+/// The fields that commands about one sale share, up to number `known`.
+fn named_sale(message: &[u8], known: u32) -> Result<(&str, bool), WireError> {
     let mut fields = Fields::of(message);
     let mut once = Once::default();
     let (mut sale_id, mut flag) = ("", false);
     while let Some((number, field)) = fields.next()? {
         match number {
+            _ if number > known => continue,
             1 => sale_id = field.text()?,
             2 => flag = field.bool()?,
             _ => continue,

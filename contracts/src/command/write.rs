@@ -17,7 +17,8 @@ pub struct BatchBuilder {
     dictionary: Dictionary,
 }
 
-/// Room left for the largest single command, so that `is_full` can be asked before and not after.
+/// Room left for the largest single command and for the SKUs a reservation may bring along, so that `is_full` can be
+/// asked before and not after. The definition of a sale may name thousands of new SKUs: it gets a record of its own.
 const COMMAND_BYTES_MAX: usize = 32 * 1024;
 
 impl BatchBuilder {

@@ -139,7 +139,56 @@ impl<'a> Fields<'a> {
         self.rest.is_empty()
     }
 
+    /// What has not been read yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The bytes after `tag`, if that one-byte tag comes next, fewer than 128 bytes long; otherwise nothing is read.
+    #[inline]
+    pub(crate) fn short_if(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let [first, len, after @ ..] = self.rest else { return None };
+        if *first != tag || *len >= 0x80 {
+            return None;
+        }
+        let (short, rest) = after.split_at_checked(usize::from(*len))?;
+        self.rest = rest;
+        Some(short)
+    }
+
+    /// The varint after `tag`, if that one-byte tag comes next and the varint is whole; otherwise nothing is read.
+    #[inline]
+    pub(crate) fn uint_if(&mut self, tag: u8) -> Option<u64> {
+        let [first, after @ ..] = self.rest else { return None };
+        if *first != tag {
+            return None;
+        }
+        let mut fields = Fields::of(after);
+        let value = fields.varint().ok()?;
+        *self = fields;
+        Some(value)
+    }
+
+    /// A varint of two to eight bytes, where eight can be looked at, without a loop: the first byte without its high bit
+    /// ends it, and groups of seven bits close ranks by halves.
+    #[inline]
     fn long_varint(&mut self) -> Result<u64, WireError> {
+        const HIGH: u64 = 0x8080_8080_8080_8080;
+        let Some(eight) = self.rest.first_chunk::<8>() else { return self.any_varint() };
+        let eight = u64::from_le_bytes(*eight);
+        let ends = !eight & HIGH;
+        if ends == 0 {
+            return self.any_varint();
+        }
+        let upto_end = eight & (ends ^ (ends - 1)) & !HIGH;
+        let pairs = (upto_end & 0x007f_007f_007f_007f) | (upto_end & 0x7f00_7f00_7f00_7f00) >> 1;
+        let quads = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+        self.rest = &self.rest[ends.trailing_zeros() as usize / 8 + 1..];
+        Ok((quads & 0x0fff_ffff) | (quads & 0x0fff_ffff_0000_0000) >> 4)
+    }
+
+    #[cold]
+    fn any_varint(&mut self) -> Result<u64, WireError> {
         let mut value = 0u64;
         for (i, byte) in self.rest.iter().take(10).enumerate() {
             let bits = u64::from(byte & 0x7f);
@@ -170,6 +219,33 @@ impl<'a> Fields<'a> {
         self.rest = rest;
         Ok(head)
     }
+}
+
+/// Numbers 1 and 2 of a message that has nothing else in it, if both take one byte; number 1 may be left out. `None` is
+/// no verdict.
+#[inline(always)]
+pub(crate) const fn two_small_numbers(message: &[u8]) -> Option<(u32, u32)> {
+    match message {
+        [0x10, second] if *second < 0x80 => Some((0, *second as u32)),
+        [0x08, first, 0x10, second] if *first < 0x80 && *second < 0x80 => {
+            Some((*first as u32, *second as u32))
+        }
+        _ => None,
+    }
+}
+
+/// The number in field 1, for a message that has no other field.
+pub(crate) fn only_number(message: &[u8]) -> Result<u64, WireError> {
+    let mut fields = Fields::of(message);
+    let mut once = Once::default();
+    let mut value = 0;
+    while let Some((number, field)) = fields.next()? {
+        if number == 1 {
+            value = field.u64()?;
+            once.see(1)?;
+        }
+    }
+    Ok(value)
 }
 
 /// Remembers which singular fields of a message were seen, to refuse a second one.
@@ -205,6 +281,30 @@ mod tests {
         assert_eq!(Fields::of(&max).varint(), Ok(u64::MAX));
         max[9] = 2;
         assert_eq!(Fields::of(&max).varint(), Err(WireError::VarintTooLong));
+    }
+
+    /// The same number whether the varint stands at the end of the record or has bytes after it.
+    #[test]
+    fn a_varint_is_read_alike_wherever_it_stands() {
+        for bits in 0..=64 {
+            for value in [
+                1u64.checked_shl(bits).map_or(u64::MAX, |bit| bit - 1),
+                0x0123_4567_89ab_cdef >> (64 - bits).min(63),
+            ] {
+                let mut bytes = Vec::new();
+                let mut rest = value;
+                while rest >= 0x80 {
+                    bytes.push(rest.to_le_bytes()[0] | 0x80);
+                    rest >>= 7;
+                }
+                bytes.push(rest.to_le_bytes()[0]);
+                let mut alone = Fields::of(&bytes);
+                assert_eq!((alone.varint(), alone.is_empty()), (Ok(value), true));
+                let followed = [&bytes[..], &[0xff; 12]].concat();
+                let mut fields = Fields::of(&followed);
+                assert_eq!((fields.varint(), fields.rest().len()), (Ok(value), 12));
+            }
+        }
     }
 
     #[test]

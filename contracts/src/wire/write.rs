@@ -98,9 +98,12 @@ pub(crate) fn nested(out: &mut Vec<u8>, number: u32, body: impl FnOnce(&mut Vec<
 
 #[cold]
 fn widen_length(out: &mut Vec<u8>, at: usize, len: usize) {
-    let mut length = Vec::with_capacity(5);
-    put_varint(&mut length, len as u64);
-    out.splice(at..=at, length);
+    let end = out.len();
+    put_varint(out, len as u64);
+    let width = out.len() - end;
+    // From "0, body, length" to "0, length, body"; then the byte that was left for a short length goes.
+    out[at + 1..].rotate_right(width);
+    out.remove(at);
 }
 
 #[cfg(test)]

@@ -1,0 +1,69 @@
+//! Who may import whom. Reads the workspace as cargo sees it and holds it against the arrows of `docs/architecture.md`.
+
+mod arrows;
+mod manifests;
+
+use arrows::{Kind, Package};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The workspace as `cargo metadata` describes it, without anything beyond its members.
+fn metadata() -> Value {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("cargo writes JSON")
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or_else(|| panic!("cargo metadata says {key}"))
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value[key].as_array().unwrap_or_else(|| panic!("cargo metadata lists {key}"))
+}
+
+fn package(value: &Value) -> Package {
+    let depends = list(value, "dependencies").iter().map(|dependency| {
+        let kind = match dependency["kind"].as_str() {
+            None => Kind::Normal,
+            Some("dev") => Kind::Dev,
+            Some("build") => Kind::Build,
+            Some(other) => panic!("cargo knows a new kind of dependency: {other}"),
+        };
+        (text(dependency, "name").to_owned(), kind)
+    });
+    Package { name: text(value, "name").to_owned(), depends: depends.collect() }
+}
+
+fn manifest(path: &Path) -> toml::Table {
+    let text = std::fs::read_to_string(path).expect("cargo names manifests that exist");
+    text.parse().expect("cargo has read it already")
+}
+
+fn none(violations: &[String]) {
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn arrows_between_rooms_point_one_way() {
+    let packages: Vec<_> = list(&metadata(), "packages").iter().map(package).collect();
+    none(&arrows::violations(&packages));
+}
+
+#[test]
+fn versions_and_lints_stand_in_the_root_manifest() {
+    let metadata = metadata();
+    let root = PathBuf::from(text(&metadata, "workspace_root")).join("Cargo.toml");
+    let mut violations = manifests::violations_of_root(&manifest(&root));
+    for package in list(&metadata, "packages") {
+        let member = manifest(Path::new(text(package, "manifest_path")));
+        violations.extend(manifests::violations_of_member(text(package, "name"), &member));
+    }
+    none(&violations);
+}

@@ -1,0 +1,417 @@
+//! The machine: everything a partition knows, and the one function that moves it.
+
+use holdfast_contracts::command::{BatchHeader, BatchScratch, Command, decode_batch};
+use holdfast_contracts::decision::{BodyWriter, Granted};
+use holdfast_contracts::{CustomerId, Digest, LogId, LogTime, Offset, PartitionId, WireError};
+
+use crate::accounts::{self, Accounts};
+use crate::clock::{self, Clock};
+use crate::hash::{Sum, hash_bytes};
+use crate::holds::{Holds, NONE};
+use crate::ids::{IdTable, hash_of};
+use crate::lines::Lines;
+use crate::reserve::Want;
+use crate::rules::Rules;
+use crate::sales::Sales;
+use crate::skus::Skus;
+use crate::wheel::Wheel;
+use crate::work::Work;
+
+/// How many commands ahead memory is fetched: enough to hide a miss, few enough to stay in the cache.
+const LOOK_AHEAD: usize = 12;
+
+/// What a machine is, beside its state. Nothing here changes an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MachineConfig {
+    /// The partition it decides for.
+    pub partition: PartitionId,
+    /// How many partitions there are: a SKU belongs to `murmur2(SKU) mod partitions`.
+    pub partitions: u32,
+    /// Bins of the id table, a power of two up to 4096. More are faster with many ids, fewer are smaller.
+    pub id_bins: usize,
+    /// Slots of the timing wheel, a power of two from 64. A slot is 16 ms.
+    pub wheel_slots: usize,
+}
+
+impl MachineConfig {
+    /// The sizes used in production.
+    #[must_use]
+    pub const fn new(partition: PartitionId, partitions: u32) -> Self {
+        Self { partition, partitions, id_bins: 4096, wheel_slots: 1 << 16 }
+    }
+}
+
+/// A record of the commands log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputRecord<'a> {
+    /// Its place in the partition.
+    pub offset: Offset,
+    /// When the log took it in, by the log's own clock.
+    pub append_time: LogTime,
+    /// Its bytes.
+    pub payload: &'a [u8],
+}
+
+/// Why a machine cannot go on. The partition stops; nothing is guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// The log activates rules that this build does not know.
+    #[error("the log activates rules version {0}, which this build does not know; run a build that does")]
+    UnknownRules(u32),
+    /// A tick belongs to another log.
+    #[error("a tick names log {found}, but this state was built from log {bound}")]
+    OtherLog {
+        /// The log this state was built from.
+        bound: LogId,
+        /// The log named.
+        found: LogId,
+    },
+}
+
+/// Watches a machine decide, command by command.
+pub trait Probe {
+    /// Called before each command of a record, which was decoded whole.
+    fn before(&mut self, machine: &Machine, index: u32, command: &Command<'_>);
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoProbe;
+
+impl Probe for NoProbe {
+    #[inline(always)]
+    fn before(&mut self, _: &Machine, _: u32, _: &Command<'_>) {}
+}
+
+/// The inventory of one partition: a pure function from command records to decision records.
+#[derive(Debug)]
+pub struct Machine {
+    pub(crate) config: MachineConfig,
+    pub(crate) clock: Clock,
+    pub(crate) rules: Rules,
+    /// When the current generation of ids began.
+    pub(crate) generation_began: LogTime,
+    pub(crate) ids: IdTable,
+    pub(crate) holds: Holds,
+    pub(crate) lines: Lines,
+    pub(crate) accounts: Accounts,
+    pub(crate) skus: Skus,
+    pub(crate) sales: Sales,
+    pub(crate) wheel: Wheel,
+    pub(crate) work: Work,
+    /// Elements of all live holds.
+    pub(crate) live_sum: Sum,
+    /// The log whose ticks it has seen.
+    pub(crate) log_id: Option<LogId>,
+    pub(crate) sweep: crate::sweep::Sweep,
+    pub(crate) copying: crate::checkpoint::Copying,
+    scratch: Scratch,
+}
+
+/// Memory used again for every record.
+#[derive(Debug, Default)]
+struct Scratch {
+    batch: BatchScratch,
+    dictionary: Vec<DictionaryEntry>,
+    wants: Vec<Want>,
+    granted: Vec<Granted>,
+}
+
+/// A dictionary entry of the record at hand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DictionaryEntry {
+    pub(crate) hash: u64,
+    /// Its number, or [`NONE`] while nobody made it known.
+    pub(crate) sku: u32,
+    /// Index of an unknown name in the output's dictionary plus one, once it was said.
+    said: u32,
+}
+
+/// Everything at hand while one record is decided.
+pub(crate) struct Context<'r, 'o> {
+    pub(crate) offset: Offset,
+    /// The record's append time, in the years the machine knows.
+    pub(crate) appended: LogTime,
+    pub(crate) names: &'r [&'r str],
+    pub(crate) dictionary: Vec<DictionaryEntry>,
+    pub(crate) wants: Vec<Want>,
+    pub(crate) granted: Vec<Granted>,
+    pub(crate) out: BodyWriter<'o>,
+    /// Index of the command being decided; `None` while time is.
+    pub(crate) cause: Option<u32>,
+    /// Something was said that makes an output record.
+    pub(crate) said: bool,
+}
+
+impl<'o> Context<'_, 'o> {
+    /// Index of the command being decided.
+    pub(crate) fn index(&self) -> u32 {
+        self.cause.unwrap_or(0)
+    }
+
+    /// The writer, to say something that makes an output record.
+    #[inline]
+    pub(crate) const fn say(&mut self) -> &mut BodyWriter<'o> {
+        self.said = true;
+        &mut self.out
+    }
+
+    /// The output index of a dictionary entry, whether its SKU is known or not.
+    pub(crate) fn say_entry(&mut self, skus: &mut Skus, index: u32) -> u32 {
+        let at = index as usize;
+        let entry = self.dictionary[at];
+        if entry.sku != NONE {
+            return skus.say(entry.sku, &mut self.out);
+        }
+        if entry.said == 0 {
+            self.dictionary[at].said = self.out.sku(self.names[at]) + 1;
+        }
+        self.dictionary[at].said - 1
+    }
+}
+
+impl Machine {
+    /// A machine that has seen nothing.
+    #[must_use]
+    pub fn new(config: MachineConfig) -> Self {
+        Self {
+            config,
+            clock: Clock::default(),
+            rules: Rules::default(),
+            generation_began: clock::TIME_MIN,
+            ids: IdTable::new(config.id_bins),
+            holds: Holds::default(),
+            lines: Lines::default(),
+            accounts: Accounts::new(config.id_bins),
+            skus: Skus::default(),
+            sales: Sales::default(),
+            wheel: Wheel::new(config.wheel_slots, clock::TIME_MIN),
+            work: Work::default(),
+            live_sum: Sum::default(),
+            log_id: None,
+            sweep: crate::sweep::Sweep::default(),
+            copying: crate::checkpoint::Copying::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Decides one record: appends the machine's part of its output record to `out` and says whether there is one. If
+    /// not, what was appended means nothing.
+    ///
+    /// # Errors
+    /// [`Halt`] when the log asks for something this build must not guess at. The machine is of no use afterwards.
+    ///
+    /// # Panics
+    /// When an invariant is broken. The machine is of no use afterwards; it is rebuilt from checkpoint and log.
+    pub fn apply(&mut self, record: InputRecord<'_>, out: &mut Vec<u8>) -> Result<bool, Halt> {
+        self.apply_watched(record, out, &mut NoProbe)
+    }
+
+    /// As [`Machine::apply`], with somebody watching.
+    ///
+    /// # Errors
+    /// As [`Machine::apply`].
+    pub fn apply_watched<P: Probe>(
+        &mut self,
+        record: InputRecord<'_>,
+        out: &mut Vec<u8>,
+        probe: &mut P,
+    ) -> Result<bool, Halt> {
+        let (mut names, mut commands) = self.scratch.batch.lend();
+        let decoded = decode_batch(record.payload, &mut names, &mut commands);
+        let mut context = Context {
+            offset: record.offset,
+            appended: clock::clamp(record.append_time),
+            names: &names,
+            dictionary: std::mem::take(&mut self.scratch.dictionary),
+            wants: std::mem::take(&mut self.scratch.wants),
+            granted: std::mem::take(&mut self.scratch.granted),
+            out: BodyWriter::new(out),
+            cause: None,
+            said: false,
+        };
+        let header = decoded.unwrap_or_default();
+        self.begin_record(&mut context, header);
+        let decided = match decoded {
+            Ok(_) => self.decide_all(&mut context, &commands, probe),
+            Err(error) => {
+                malformed(&mut context, error);
+                Ok(())
+            }
+        };
+        self.sweep_some();
+        let said = context.said;
+        self.scratch.dictionary = context.dictionary;
+        self.scratch.wants = context.wants;
+        self.scratch.granted = context.granted;
+        self.scratch.batch.take_back(names, commands);
+        decided.map(|()| said)
+    }
+
+    /// Moves log time and does what is due.
+    fn begin_record(&mut self, context: &mut Context<'_, '_>, header: BatchHeader) {
+        self.skus.begin_record();
+        self.work.begin_record();
+        let started = self.clock.started().is_some();
+        let event = self.clock.record(context.offset, context.appended);
+        if !started {
+            self.generation_began = self.clock.now();
+        }
+        context.out.header(self.clock.now(), header.intake_id, header.first_request_tag);
+        self.after_clock(context, event);
+        self.do_due_work(context);
+    }
+
+    fn decide_all<P: Probe>(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        commands: &[Command<'_>],
+        probe: &mut P,
+    ) -> Result<(), Halt> {
+        self.resolve(context);
+        for command in commands.iter().take(LOOK_AHEAD) {
+            self.prefetch(context, command);
+        }
+        for (index, command) in (0u32..).zip(commands) {
+            if let Some(ahead) = commands.get(index as usize + LOOK_AHEAD) {
+                self.prefetch(context, ahead);
+            }
+            context.cause = Some(index);
+            probe.before(self, index, command);
+            self.decide(context, command)?;
+        }
+        Ok(())
+    }
+
+    /// Looks up the record's dictionary once for all its commands.
+    fn resolve(&self, context: &mut Context<'_, '_>) {
+        context.dictionary.clear();
+        context.dictionary.extend(context.names.iter().map(|name| {
+            let hash = hash_bytes(name.as_bytes());
+            DictionaryEntry { hash, sku: self.skus.find(name, hash).unwrap_or(NONE), said: 0 }
+        }));
+    }
+
+    /// Starts loading the memory that a command will need.
+    #[inline]
+    fn prefetch(&self, context: &Context<'_, '_>, command: &Command<'_>) {
+        match command {
+            Command::Reserve(it) => {
+                self.ids.prefetch(hash_of(it.reservation_id));
+                if let Some(line) = it.lines.single()
+                    && let Some(entry) = context.dictionary.get(line.sku as usize)
+                    && entry.sku != NONE
+                {
+                    let listing = self.skus.get(entry.sku).listing;
+                    self.accounts.prefetch(accounts::hash_of(listing, it.customer));
+                }
+            }
+            Command::BeginPayment { reservation_id, .. }
+            | Command::Confirm { reservation_id, .. }
+            | Command::Release { reservation_id, .. }
+            | Command::Extend { reservation_id, .. } => self.ids.prefetch(hash_of(*reservation_id)),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn decide(&mut self, context: &mut Context<'_, '_>, command: &Command<'_>) -> Result<(), Halt> {
+        match command {
+            Command::Reserve(it) => self.reserve(context, it),
+            Command::BeginPayment { reservation_id, customer } => {
+                self.begin_payment(context, *reservation_id, *customer);
+            }
+            Command::Confirm { reservation_id, customer, reacquire } => {
+                self.confirm(context, *reservation_id, *customer, *reacquire);
+            }
+            Command::Release { reservation_id, customer } => self.release(context, *reservation_id, *customer),
+            Command::Extend { reservation_id, customer, by_ms, command_id } => {
+                self.extend(context, *reservation_id, *customer, *by_ms, *command_id);
+            }
+            Command::SetStock(it) => self.set_stock(context, it),
+            Command::AdjustStock(it) => self.adjust_stock(context, it),
+            Command::DefineSale(it) => self.define_sale(context, it),
+            Command::OpenSale { sale_id } => self.open_sale(context, sale_id),
+            Command::PauseSale { sale_id, freeze_ttl } => self.pause_sale(context, sale_id, *freeze_ttl),
+            Command::CloseSale { sale_id } => self.close_sale(context, sale_id),
+            Command::Tick { wall, log_id } => return self.tick(context, *wall, *log_id),
+            Command::ActivateRules { version, dedupe_window_ms, work_per_record_max } => {
+                if !Rules::knows(*version) {
+                    return Err(Halt::UnknownRules(*version));
+                }
+                self.rules = self.rules.activated(*version, *dedupe_window_ms, *work_per_record_max);
+                context.say().rules_activated(*version);
+            }
+        }
+        Ok(())
+    }
+
+    fn tick(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        wall: LogTime,
+        log_id: Option<LogId>,
+    ) -> Result<(), Halt> {
+        if let Some(found) = log_id {
+            match self.log_id {
+                Some(bound) if bound != found => return Err(Halt::OtherLog { bound, found }),
+                _ => self.log_id = Some(found),
+            }
+        }
+        let event = self.clock.tick(context.offset, context.appended, wall);
+        self.after_clock(context, event);
+        context.out.nothing();
+        Ok(())
+    }
+
+    /// Digest of the whole state. Equal states have equal digests; takes time proportional to the number of SKUs.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut sum = self.skus.sum();
+        sum.add(self.live_sum.0);
+        for (number, generation) in self.ids.generations.sums() {
+            sum.add(generation.0.wrapping_mul(u128::from(2 * number + 1)));
+        }
+        sum.add(self.small_element());
+        Digest(sum.0)
+    }
+
+    /// What the machine was made with.
+    #[must_use]
+    pub const fn config(&self) -> &MachineConfig {
+        &self.config
+    }
+
+    /// Whether this SKU belongs to this partition.
+    pub(crate) fn owns(&self, sku: &str) -> bool {
+        holdfast_contracts::murmur2::partition_of(sku, self.config.partitions) == self.config.partition
+    }
+
+    /// Bytes of memory that the state takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.ids.memory_bytes()
+            + self.holds.memory_bytes()
+            + self.lines.memory_bytes()
+            + self.accounts.memory_bytes()
+            + self.skus.memory_bytes()
+            + self.sales.memory_bytes()
+            + self.wheel.memory_bytes()
+    }
+
+    /// Units of a customer in a listing.
+    #[inline]
+    pub(crate) fn account(&self, listing: u32, customer: CustomerId) -> u32 {
+        self.accounts.units(accounts::hash_of(listing, customer), listing, customer)
+    }
+
+    /// Adds units, at least one, to a customer's account.
+    #[inline]
+    pub(crate) fn account_add(&mut self, listing: u32, customer: CustomerId, units: u32) {
+        self.accounts.add(accounts::hash_of(listing, customer), listing, customer, units);
+    }
+}
+
+fn malformed(context: &mut Context<'_, '_>, error: WireError) {
+    context.say().malformed(error.code());
+}

@@ -1,0 +1,453 @@
+//! Reserve: promise units to a buyer until a deadline, or say why not.
+
+use holdfast_contracts::command::Reserve;
+use holdfast_contracts::decision::{FirstDecided, Granted, HoldState, Reason};
+use holdfast_contracts::limits::QUANTITY_MAX;
+use holdfast_contracts::{LogTime, ReservationId};
+
+use crate::answer::{Answer, NO_LINE};
+use crate::clock;
+use crate::groups::TableHash;
+use crate::hash::Mix;
+use crate::holds::{Hold, NEVER, NONE, NewHold};
+use crate::ids::{Entry, EntryRef, hash_of};
+use crate::lines::HoldLine;
+use crate::machine::{Context, Machine};
+
+/// What is wanted of one SKU, lines of the same SKU added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Want {
+    /// Index into the record's dictionary; may not exist.
+    entry: u32,
+    /// Hash of the SKU's name.
+    hash: u64,
+    /// The SKU's number, [`NONE`] if nobody made it known, [`MISSING`] if the index names nothing.
+    sku: u32,
+    quantity: u64,
+}
+
+/// The index of a line is not in the record's dictionary.
+const MISSING: u32 = NONE - 1;
+
+/// The answer to a reserve request, before anything has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// The same request was answered before.
+    Known(EntryRef),
+    /// The id was used for something else.
+    IdReused,
+    /// No memory for another id or hold.
+    Full,
+    /// A refusal, to be remembered.
+    Refused(Answer),
+    /// A place in line.
+    Waits { listing: u32 },
+    /// The units, as many as there are if partial is allowed.
+    Granted { ttl_ms: u32 },
+}
+
+impl Machine {
+    /// Answers a reserve request and folds the answer into the state.
+    #[inline]
+    pub(crate) fn reserve(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>) {
+        let single;
+        let mut several = std::mem::take(&mut context.wants);
+        let wants: &[Want] = match it.lines.single() {
+            Some(line) => {
+                single = [want(context, line.sku, line.quantity)];
+                &single
+            }
+            None => {
+                merge(context, it, &mut several);
+                &several
+            }
+        };
+        let hash = hash_of(it.reservation_id);
+        let content = content(it, wants);
+        self.make_room(hash);
+        match self.judge(it, wants, hash, content) {
+            Verdict::Granted { ttl_ms } => self.grant(context, it, wants, hash, content, ttl_ms),
+            Verdict::Refused(answer) => {
+                self.remember(it.reservation_id, hash, content, answer);
+                self.say_refusal(context, it.reservation_id, false, answer, wants);
+            }
+            Verdict::Waits { listing } => self.stand_in_line(context, it, wants[0], hash, content, listing),
+            Verdict::Known(at) => self.answer_again(context, it.reservation_id, at, wants),
+            Verdict::IdReused => {
+                context.say().refused(Some(it.reservation_id), false, Reason::IdReused, None, 0);
+            }
+            Verdict::Full => context.say().refused(Some(it.reservation_id), false, Reason::Full, None, 0),
+        }
+        context.wants = several;
+    }
+
+    /// Answers a reserve request. Reads only.
+    ///
+    /// A retry is pointed at the answer it already got: buyers retry when an answer is slow, and a retry that was decided
+    /// again would take units nobody will pay for.
+    #[inline]
+    fn judge(&self, it: &Reserve<'_>, wants: &[Want], hash: TableHash, content: u32) -> Verdict {
+        let refuse = |reason, line, value| Verdict::Refused(Answer::Refused { reason, line, value });
+
+        if let Some(at) = self.known(it.reservation_id, hash) {
+            let entry = self.ids.entry(at);
+            let same = entry.fingerprint == content && Answer::unpack(entry.word) != Answer::Done;
+            return if same { Verdict::Known(at) } else { Verdict::IdReused };
+        }
+        if !self.has_room() {
+            return Verdict::Full;
+        }
+        if !is_valid(it, wants) {
+            return refuse(Reason::Invalid, NO_LINE, 0);
+        }
+        if let Some(line) = position(wants, |want| want.sku == NONE) {
+            return refuse(Reason::UnknownSku, line, 0);
+        }
+        let sale = match self.common_sale(wants) {
+            Ok(sale) => self.sales.sale(sale),
+            Err((reason, line)) => return refuse(reason, line, 0),
+        };
+        let total: u64 = wants.iter().map(|want| want.quantity).sum();
+        let per_reservation = u64::from(sale.terms.units_per_reservation_max);
+        if per_reservation != 0 && total > per_reservation {
+            return refuse(Reason::PurchaseLimit, NO_LINE, per_reservation);
+        }
+        if let Some((line, left)) = self.over_limit(it, wants, sale.terms.units_per_customer_max) {
+            return refuse(Reason::PurchaseLimit, line, left);
+        }
+        if let Some((line, offered)) = self.short(it, wants) {
+            if it.join_waitlist && sale.terms.waitlist {
+                return Verdict::Waits { listing: self.skus.get(wants[0].sku).listing };
+            }
+            return refuse(Reason::InsufficientStock, line, offered);
+        }
+
+        // Every check is above this line; from here the reservation succeeds.
+        Verdict::Granted { ttl_ms: sale.terms.hold_ttl_ms }
+    }
+
+    /// The one sale that all lines are in and that is open, or the first line that spoils it.
+    #[inline]
+    fn common_sale(&self, wants: &[Want]) -> Result<u32, (Reason, u8)> {
+        let mut common = NONE;
+        for (line, want) in (0u8..).zip(wants) {
+            let listing = self.skus.get(want.sku).listing;
+            if listing == NONE {
+                return Err((Reason::SaleNotOpen, line));
+            }
+            let number = self.sales.listing(listing).sale;
+            if let Some(reason) = self.sales.sale(number).refusal(self.clock.now()) {
+                return Err((reason, line));
+            }
+            if common != NONE && common != number {
+                return Err((Reason::DifferentSales, line));
+            }
+            common = number;
+        }
+        Ok(common)
+    }
+
+    /// The first line that would give the customer too many units, and how many are still allowed.
+    #[inline]
+    fn over_limit(&self, it: &Reserve<'_>, wants: &[Want], max: u32) -> Option<(u8, u64)> {
+        if max == 0 {
+            return None;
+        }
+        (0u8..).zip(wants).find_map(|(line, want)| {
+            let has = self.account(self.skus.get(want.sku).listing, it.customer);
+            let left = u64::from(max.saturating_sub(has));
+            (want.quantity > left).then_some((line, left))
+        })
+    }
+
+    /// The line for which there is not enough, and how much there is.
+    #[inline]
+    fn short(&self, it: &Reserve<'_>, wants: &[Want]) -> Option<(u8, u64)> {
+        if it.allow_partial {
+            let nothing = wants.iter().all(|want| self.offered(want.sku) == 0);
+            return nothing.then_some((0, 0));
+        }
+        (0u8..).zip(wants).find_map(|(line, want)| {
+            let offered = self.offered(want.sku);
+            (offered < want.quantity).then_some((line, offered))
+        })
+    }
+
+    /// Takes the units. The verdict has made sure that they are there.
+    #[inline]
+    fn grant(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        it: &Reserve<'_>,
+        wants: &[Want],
+        hash: TableHash,
+        content: u32,
+        ttl_ms: u32,
+    ) {
+        let id = it.reservation_id;
+        match wants {
+            [want] if self.offered(want.sku) >= want.quantity => {
+                let listing = self.skus.get(want.sku).listing;
+                let units = units(want.quantity);
+                self.open(context, it, hash, content, Place { place: listing, is_multi: false, units }, ttl_ms);
+                self.hold_units(want.sku, listing, it, units);
+                let sku = self.skus.say(want.sku, &mut context.out);
+                context.say().reserved_one(id, ttl_ms, sku, units);
+            }
+            _ => {
+                let lines: Vec<HoldLine> = wants
+                    .iter()
+                    .map(|want| HoldLine {
+                        listing: self.skus.get(want.sku).listing,
+                        quantity: units(want.quantity),
+                        granted: units(want.quantity.min(self.offered(want.sku))),
+                    })
+                    .collect();
+                let place = self.lines.add(&lines);
+                self.open(context, it, hash, content, Place { place, is_multi: true, units: 0 }, ttl_ms);
+                for (want, line) in wants.iter().zip(&lines) {
+                    self.hold_units(want.sku, line.listing, it, line.granted);
+                }
+                self.say_lines(context, lines.into_iter());
+                let granted = std::mem::take(&mut context.granted);
+                context.say().reserved(id, u64::from(ttl_ms), &granted, None);
+                context.granted = granted;
+            }
+        }
+    }
+
+    /// Makes the hold of a granted reservation.
+    #[inline]
+    fn open(
+        &mut self,
+        context: &Context<'_, '_>,
+        it: &Reserve<'_>,
+        hash: TableHash,
+        content: u32,
+        at: Place,
+        ttl_ms: u32,
+    ) {
+        let deadline = self.clock.now().plus_ms(u64::from(ttl_ms));
+        let new = self.new_hold(context, it, at, HoldState::Held, ttl_ms, deadline);
+        let number = self.add_hold(it.reservation_id, hash, content, new);
+        self.wheel.add(number, &mut self.holds);
+    }
+
+    #[inline]
+    fn new_hold(
+        &self,
+        context: &Context<'_, '_>,
+        it: &Reserve<'_>,
+        at: Place,
+        state: HoldState,
+        ttl_ms: u32,
+        deadline: LogTime,
+    ) -> NewHold {
+        NewHold {
+            customer: it.customer,
+            entry: EntryRef::default(),
+            place: at.place,
+            is_multi: at.is_multi,
+            units: at.units,
+            state,
+            ttl_ms,
+            deadline,
+            offset: context.offset,
+            index: context.index(),
+        }
+    }
+
+    /// Stores a hold and remembers its id.
+    #[inline]
+    fn add_hold(&mut self, id: ReservationId, hash: TableHash, content: u32, mut new: NewHold) -> u32 {
+        let number = self.holds.next_number().expect("the verdict made sure that there is room");
+        let entry = Entry::new(id, content, Answer::Hold(number));
+        new.entry = self.ids.insert(entry, hash);
+        let hold = Hold::new(new);
+        self.live_sum.add(self.element_of(&hold, &entry));
+        self.holds.add(hold)
+    }
+
+    /// Moves units from available to held, on the customer's account.
+    #[inline]
+    fn hold_units(&mut self, sku: u32, listing: u32, it: &Reserve<'_>, units: u32) {
+        let counters = self.skus.change(sku);
+        counters.available = crate::skus::minus(counters.available, u64::from(units));
+        counters.held += u64::from(units);
+        counters.check();
+        self.sales.listing_mut(listing).live += 1;
+        if units > 0 {
+            self.account_add(listing, it.customer, units);
+        }
+    }
+
+    /// The buyer waits for units to come back.
+    fn stand_in_line(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        it: &Reserve<'_>,
+        want: Want,
+        hash: TableHash,
+        content: u32,
+        listing: u32,
+    ) {
+        let closes_at = self.sales.sale_of(listing).terms.closes_at;
+        let deadline = if closes_at.0 == 0 { NEVER } else { clock::clamp(closes_at) };
+        let at = Place { place: listing, is_multi: false, units: units(want.quantity) };
+        let new = self.new_hold(context, it, at, HoldState::Waiting, 0, deadline);
+        let number = self.add_hold(it.reservation_id, hash, content, new);
+        if deadline != NEVER {
+            self.wheel.add(number, &mut self.holds);
+        }
+        self.sales.lines[listing as usize].push_back(number);
+        self.sales.listing_mut(listing).live += 1;
+        self.account_add(listing, it.customer, at.units);
+        let sku = self.skus.say(want.sku, &mut context.out);
+        let line = Granted { sku, quantity: at.units, missing: at.units };
+        context.say().waiting(it.reservation_id, line, None);
+    }
+
+    /// The first answer once more, whatever became of the reservation since.
+    fn answer_again(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        id: ReservationId,
+        at: EntryRef,
+        wants: &[Want],
+    ) {
+        match Answer::unpack(self.ids.entry(at).word) {
+            Answer::Hold(number) => {
+                let hold = *self.holds.get(number);
+                let (offset, index) = hold.decided_at();
+                let mut first = FirstDecided { ago_ms: 0, offset: offset.0, index };
+                if hold.waited() {
+                    let sku = self.skus.say(wants[0].sku, &mut context.out);
+                    let line = Granted { sku, quantity: hold.units(), missing: hold.units() };
+                    context.say().waiting(id, line, Some(first));
+                    return;
+                }
+                first.ago_ms = self.clock.now().ms_since(hold.began());
+                self.say_hold_lines(context, &hold);
+                let granted = std::mem::take(&mut context.granted);
+                context.say().reserved(id, u64::from(hold.ttl_ms()), &granted, Some(first));
+                context.granted = granted;
+            }
+            answer => self.say_refusal(context, id, true, answer, wants),
+        }
+    }
+
+    #[inline]
+    fn say_refusal(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        id: ReservationId,
+        replay: bool,
+        answer: Answer,
+        wants: &[Want],
+    ) {
+        let Answer::Refused { reason, line, value } = answer else {
+            unreachable!("only refusals are said here")
+        };
+        let entry = wants.get(line as usize).map(|want| want.entry);
+        let sku = entry.map(|entry| context.say_entry(&mut self.skus, entry));
+        context.say().refused(Some(id), replay, reason, sku, value);
+    }
+
+    /// Units of a SKU that the public may take.
+    #[inline]
+    pub(crate) fn offered(&self, sku: u32) -> u64 {
+        let counters = self.skus.get(sku);
+        if counters.listing == NONE {
+            return counters.available;
+        }
+        let line = &self.sales.lines[counters.listing as usize];
+        if line.is_empty() {
+            return counters.available;
+        }
+        let passes = self.rules.public_passes_line() && !self.sales.listing(counters.listing).needs_service;
+        if passes { counters.available } else { 0 }
+    }
+
+    /// Remembers an answer that is not a hold.
+    #[inline]
+    pub(crate) fn remember(&mut self, id: ReservationId, hash: TableHash, content: u32, answer: Answer) {
+        let entry = Entry::new(id, content, answer);
+        self.ids.insert(entry, hash);
+        self.ids.generations.current_sum().add(entry_element(&entry));
+    }
+}
+
+/// Where a hold keeps what it holds.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    place: u32,
+    is_multi: bool,
+    units: u32,
+}
+
+/// The element of a remembered answer that is not a hold.
+pub(crate) fn entry_element(entry: &Entry) -> u128 {
+    let (low, high) = entry.words();
+    crate::hash::element(1, [low, high, u64::from(entry.fingerprint) << 32 | u64::from(entry.word)])
+}
+
+#[inline]
+fn want(context: &Context<'_, '_>, entry: u32, quantity: u32) -> Want {
+    match context.dictionary.get(entry as usize) {
+        Some(found) => Want { entry, hash: found.hash, sku: found.sku, quantity: u64::from(quantity) },
+        None => Want { entry, hash: !u64::from(entry), sku: MISSING, quantity: u64::from(quantity) },
+    }
+}
+
+/// One want per SKU, in order of the bytes of the SKU.
+///
+/// If an index names nothing, the request is invalid, and its content is what was sent.
+fn merge(context: &Context<'_, '_>, it: &Reserve<'_>, wants: &mut Vec<Want>) {
+    wants.clear();
+    wants.extend(it.lines.iter().map(|line| want(context, line.sku, line.quantity)));
+    if wants.iter().any(|want| want.sku == MISSING) {
+        return;
+    }
+    let name = |want: &Want| context.names[want.entry as usize];
+    wants.sort_by(|a, b| name(a).cmp(name(b)));
+    wants.dedup_by(|next, kept| {
+        let same = name(next) == name(kept);
+        if same {
+            kept.quantity += next.quantity;
+        }
+        same
+    });
+}
+
+/// 32 bits over everything that makes two requests the same.
+#[inline]
+fn content(it: &Reserve<'_>, wants: &[Want]) -> u32 {
+    let flags = u64::from(it.allow_partial) | u64::from(it.join_waitlist) << 1;
+    let mut mix = Mix::new(1).with(it.customer.0).with(flags);
+    for want in wants {
+        mix = mix.with(want.hash).with(want.quantity);
+    }
+    mix.low32()
+}
+
+#[inline]
+fn is_valid(it: &Reserve<'_>, wants: &[Want]) -> bool {
+    it.customer.0 != 0
+        && !wants.is_empty()
+        && wants.iter().all(|want| want.sku != MISSING && (1..=u64::from(QUANTITY_MAX)).contains(&want.quantity))
+        && !(it.allow_partial && it.join_waitlist)
+        && (!it.join_waitlist || wants.len() == 1)
+        && (wants.len() == it.lines.len() || it.lines.iter().all(|line| line.quantity > 0))
+}
+
+/// The number of the first line for which something is so.
+#[inline]
+fn position(wants: &[Want], is_so: impl Fn(&Want) -> bool) -> Option<u8> {
+    (0u8..).zip(wants).find_map(|(line, want)| is_so(want).then_some(line))
+}
+
+/// A quantity that was checked to be at most a million.
+#[inline]
+fn units(quantity: u64) -> u32 {
+    u32::try_from(quantity).expect("a valid quantity is at most a million")
+}

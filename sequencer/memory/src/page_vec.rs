@@ -1,0 +1,183 @@
+//! A growable array that never moves what it holds.
+
+use std::ops::{Index, IndexMut};
+
+use crate::hints::{advise_huge_pages, prefetch};
+
+/// Elements of the first page.
+const FIRST: usize = 64;
+const FIRST_SHIFT: u32 = FIRST.trailing_zeros();
+
+/// A growable array in pages.
+///
+/// The first page has 64 elements, and each page after it as many as all before, up to `2^SHIFT`; from then on each has
+/// that many. So a small array is small, a large one grows without copying what it has, and an element never moves.
+/// Memory of a page is taken from the system only as far as it is filled.
+#[derive(Debug, Clone)]
+pub struct PageVec<T, const SHIFT: u32> {
+    pages: Vec<Vec<T>>,
+    len: usize,
+}
+
+impl<T, const SHIFT: u32> Default for PageVec<T, SHIFT> {
+    fn default() -> Self {
+        Self { pages: Vec::new(), len: 0 }
+    }
+}
+
+impl<T, const SHIFT: u32> PageVec<T, SHIFT> {
+    const LARGE: usize = 1 << SHIFT;
+    /// Pages that hold the first `2^SHIFT` elements.
+    const SMALL_PAGES: usize = (SHIFT - FIRST_SHIFT) as usize + 1;
+
+    /// Page and place in it.
+    #[inline(always)]
+    const fn locate(index: usize) -> (usize, usize) {
+        if index >= Self::LARGE {
+            ((index >> SHIFT) + Self::SMALL_PAGES - 1, index & (Self::LARGE - 1))
+        } else if index >= FIRST {
+            let log = index.ilog2();
+            ((log - FIRST_SHIFT) as usize + 1, index - (1 << log))
+        } else {
+            (0, index)
+        }
+    }
+
+    /// Elements that a page has room for.
+    const fn room(page: usize) -> usize {
+        match page {
+            0 => FIRST,
+            _ if page < Self::SMALL_PAGES => FIRST << (page - 1),
+            _ => Self::LARGE,
+        }
+    }
+
+    /// Elements in the array.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the array has no element.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds an element and returns its index.
+    #[inline]
+    pub fn push(&mut self, value: T) -> usize {
+        let index = self.len;
+        let (page, at) = Self::locate(index);
+        if at == 0 {
+            self.add_page(page);
+        }
+        self.pages[page].push(value);
+        self.len += 1;
+        index
+    }
+
+    #[cold]
+    fn add_page(&mut self, page: usize) {
+        let mut memory = Vec::with_capacity(Self::room(page));
+        advise_huge_pages(memory.spare_capacity_mut());
+        self.pages.push(memory);
+    }
+
+    /// The element, or `None` beyond the end.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&T> {
+        let (page, at) = Self::locate(index);
+        self.pages.get(page)?.get(at)
+    }
+
+    /// Starts loading the element's cache line; does nothing beyond the end.
+    #[inline]
+    pub fn prefetch(&self, index: usize) {
+        if let Some(value) = self.get(index) {
+            prefetch(value);
+        }
+    }
+
+    /// All elements, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.pages.iter().flatten()
+    }
+
+    /// The elements from `start` on as far as they lie side by side, at most `max`. A stretch of 64 that begins at a multiple
+    /// of 64 always does.
+    #[must_use]
+    pub fn run(&self, start: usize, max: usize) -> &[T] {
+        let (page, from) = Self::locate(start);
+        let Some(page) = self.pages.get(page) else { return &[] };
+        let to = (from + max).min(page.len());
+        page.get(from..to).unwrap_or(&[])
+    }
+
+    /// Bytes of memory in use. Room that was never filled is not counted: the system gives it when it is.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.len * size_of::<T>() + self.pages.capacity() * size_of::<Vec<T>>()
+    }
+}
+
+impl<T, const SHIFT: u32> Index<usize> for PageVec<T, SHIFT> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, index: usize) -> &T {
+        let (page, at) = Self::locate(index);
+        &self.pages[page][at]
+    }
+}
+
+impl<T, const SHIFT: u32> IndexMut<usize> for PageVec<T, SHIFT> {
+    #[inline]
+    fn index_mut(&mut self, index: usize) -> &mut T {
+        let (page, at) = Self::locate(index);
+        &mut self.pages[page][at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_pushed_is_found_across_pages() {
+        let mut vec = PageVec::<usize, 8>::default();
+        for n in 0..5000 {
+            assert_eq!(vec.push(n * 7), n);
+        }
+        assert_eq!(vec.len(), 5000);
+        assert!((0..5000).all(|n| vec[n] == n * 7));
+        assert_eq!(vec.get(5000), None);
+        assert!(vec.iter().copied().eq((0..5000).map(|n| n * 7)));
+        vec[777] = 1;
+        assert_eq!(vec.get(777), Some(&1));
+    }
+
+    #[test]
+    fn a_run_of_64_from_a_multiple_of_64_is_whole() {
+        let mut vec = PageVec::<usize, 8>::default();
+        for n in 0..5000 {
+            vec.push(n);
+        }
+        for start in (0..4992).step_by(64) {
+            assert!(vec.run(start, 64).iter().copied().eq(start..start + 64), "{start}");
+        }
+        assert_eq!(vec.run(4992, 64), [4992, 4993, 4994, 4995, 4996, 4997, 4998, 4999]);
+        assert!(vec.run(6000, 1).is_empty());
+    }
+
+    #[test]
+    fn pages_are_filled_to_their_room_and_no_further() {
+        let mut vec = PageVec::<u8, 8>::default();
+        for _ in 0..1500 {
+            vec.push(0);
+        }
+        let sizes: Vec<_> = vec.pages.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [64, 64, 128, 256, 256, 256, 256, 220]);
+    }
+}
