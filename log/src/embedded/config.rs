@@ -7,7 +7,7 @@ use holdfast_contracts::LogId;
 use super::{
     error::OpenError, frame, header::header_bytes, queue::QueueLimits, segment::PAGE_BYTES, shared::Tuning,
 };
-use crate::{layout::Layout, port::Topic};
+use crate::layout::Layout;
 
 /// How an embedded log is opened. Every field but the layout has a default that fits a server of its own.
 #[derive(Debug, Clone)]
@@ -59,8 +59,8 @@ impl EmbeddedConfig {
 
     /// Says how the values must relate.
     pub(super) fn validate(&self) -> Result<(), OpenError> {
-        let payload_max = Topic::ALL.into_iter().map(Topic::payload_bytes_max).max().unwrap_or(0);
-        let smallest = header_bytes(&self.layout) as usize + frame::frame_bytes(payload_max);
+        let frame_bytes_max = frame::frame_bytes(frame::PAYLOAD_BYTES_MAX);
+        let smallest = header_bytes(&self.layout) as usize + frame_bytes_max;
         let smallest = smallest.next_multiple_of(PAGE_BYTES as usize);
         let refuse = |why: String| Err(OpenError::Config(why));
         if (self.segment_bytes as usize) < smallest {
@@ -69,11 +69,8 @@ impl EmbeddedConfig {
         if !self.segment_bytes.is_multiple_of(PAGE_BYTES) {
             return refuse(format!("segment_bytes must be a multiple of {PAGE_BYTES}"));
         }
-        if self.unsettled_bytes_max < frame::frame_bytes(payload_max) {
-            return refuse(format!(
-                "unsettled_bytes_max must be at least {}",
-                frame::frame_bytes(payload_max)
-            ));
+        if self.unsettled_bytes_max < frame_bytes_max {
+            return refuse(format!("unsettled_bytes_max must be at least {}", frame_bytes_max));
         }
         Ok(())
     }

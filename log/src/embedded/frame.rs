@@ -22,6 +22,16 @@ use crate::port::{StreamId, Topic};
 
 /// Bytes of a frame in front of its payload.
 pub(super) const HEADER_BYTES: usize = 48;
+/// Largest payload of any topic.
+pub(super) const PAYLOAD_BYTES_MAX: usize = {
+    let (mut max, mut nr) = (0, 0);
+    while nr < Topic::ALL.len() {
+        let bytes = Topic::ALL[nr].payload_bytes_max();
+        max = if bytes > max { bytes } else { max };
+        nr += 1;
+    }
+    max
+};
 /// Frames begin at multiples of this.
 pub(super) const FRAME_ALIGN: usize = 8;
 

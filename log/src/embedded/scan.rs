@@ -180,17 +180,37 @@ pub(super) fn check(
 /// What stands in a segment from its first hole on.
 pub(super) struct Rest {
     hole: Place,
+    /// Without the zeros at the end, but with as many as may belong to a frame.
     bytes: Vec<u8>,
+    dirty_bytes: usize,
 }
 
 impl Rest {
     /// Reads what stands from `hole` to `end`.
     pub(super) fn read(file: &dyn DiskFile, hole: Place, end: u32) -> io::Result<Self> {
         let length = (end - hole.position) as usize;
-        let mut bytes = Vec::with_capacity(length);
-        file.read_at(u64::from(hole.position), &mut bytes)?;
-        bytes.truncate(length);
-        Ok(Self { hole, bytes })
+        let mut bytes = Vec::new();
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        let mut read = 0;
+        while read < length {
+            chunk.clear();
+            file.read_at(u64::from(hole.position) + read as u64, &mut chunk)?;
+            chunk.truncate(length - read);
+            if chunk.is_empty() {
+                break;
+            }
+            // Nearly all of it is zeros, which need not be kept.
+            if let Some(last) = chunk.iter().rposition(|&byte| byte != 0) {
+                bytes.resize(read, 0);
+                bytes.extend_from_slice(&chunk[..=last]);
+            }
+            read += chunk.len();
+        }
+        let dirty_bytes = bytes.len();
+        if dirty_bytes > 0 {
+            bytes.resize(length.min(dirty_bytes + frame::frame_bytes(frame::PAYLOAD_BYTES_MAX)), 0);
+        }
+        Ok(Self { hole, bytes, dirty_bytes })
     }
 
     /// Looks for a whole frame that claims the hole was flushed before the frame was written.
@@ -211,8 +231,57 @@ impl Rest {
         Some(self.hole.position + u32::try_from(start).expect("inside the segment"))
     }
 
-    /// How many bytes from the hole on are not all zero.
+    /// From here on everything is zero, counted from the hole.
     pub(super) fn dirty_bytes(&self) -> usize {
-        self.bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
+        self.dirty_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_contracts::{Chain, LogTime, Offset, PartitionId};
+
+    use super::*;
+    use crate::{
+        embedded::disk::{Access, Disk, simulated::SimDisk},
+        port::StreamId,
+    };
+
+    const LOG: LogId = LogId([3; 16]);
+
+    /// A file with a hole at 96, and a frame at `position` that claims everything before `claim` was flushed.
+    fn rest(position: u32, claim: u32, payload: &[u8]) -> Rest {
+        let subject = Subject {
+            stream: StreamId::inventory_commands(PartitionId(0)),
+            offset: Offset(0),
+            append_time: LogTime(0),
+        };
+        let claim = Place { segment: 1, position: claim };
+        let mut frame = Vec::new();
+        frame::encode(&mut frame, Seed::new(LOG, 1), claim, subject, payload, &mut Chain::default());
+        let mut bytes = vec![0; 3 << 20];
+        bytes[position as usize..][..frame.len()].copy_from_slice(&frame);
+        let disk = SimDisk::default();
+        disk.set_bytes("a", bytes);
+        let file = disk.open("a", Access::Read).unwrap();
+        Rest::read(&*file, Place { segment: 1, position: 96 }, 3 << 20).unwrap()
+    }
+
+    #[test]
+    fn a_later_frame_proves_damage_only_if_it_claims_the_hole() {
+        for position in [104, 4096, (2 << 20) + 8, (3 << 20) - 72] {
+            // Whatever ends in zeros is easily taken for shorter than it is.
+            for payload in [&b"payload"[..], &[0; 20]] {
+                let found = rest(position, 97, payload).proof_of_damage(LOG);
+                assert_eq!(found, Some(position));
+                assert_eq!(rest(position, 96, payload).proof_of_damage(LOG), None);
+                assert_eq!(rest(position, 97, payload).proof_of_damage(LogId([4; 16])), None);
+            }
+        }
+    }
+
+    #[test]
+    fn everything_after_the_dirty_bytes_is_zero() {
+        assert_eq!(rest(4096, 97, b"12345678").dirty_bytes(), 4096 + 48 + 8 - 96);
     }
 }

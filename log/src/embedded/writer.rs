@@ -24,7 +24,7 @@ use crate::{
 const GROUP_BYTES: usize = 2 << 20;
 
 /// Room for a group and for the record that ends it.
-const STAGING_BYTES: usize = GROUP_BYTES + (9 << 20);
+const STAGING_BYTES: usize = GROUP_BYTES + frame::PAYLOAD_BYTES_MAX + (1 << 20);
 
 /// What the writer has to do next.
 enum Task {
