@@ -36,6 +36,10 @@ impl Lines {
         self.nodes.freeze();
     }
 
+    pub(crate) fn soil_all(&mut self) {
+        self.nodes.soil_all();
+    }
+
     pub(crate) fn copy_frozen(&mut self, kind: u8, budget: &mut usize, sink: &mut dyn PageSink) -> bool {
         self.nodes.copy_frozen(kind, budget, sink)
     }

@@ -112,6 +112,15 @@ impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32
         }
     }
 
+    /// Makes the next checkpoint contain every page.
+    pub(crate) fn soil_all(&mut self) {
+        for page in 0..self.states.len() {
+            if self.states[page] != PageState::Dirty {
+                self.soil(page);
+            }
+        }
+    }
+
     /// Copies frozen pages until `budget` bytes are used up; says whether all are copied.
     pub(crate) fn copy_frozen(&mut self, kind: u8, budget: &mut usize, sink: &mut dyn PageSink) -> bool {
         while *budget > 0 {

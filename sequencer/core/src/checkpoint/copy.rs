@@ -141,6 +141,19 @@ impl Machine {
         });
     }
 
+    /// Makes the next checkpoint contain everything, for a place where none of this machine's was written before.
+    ///
+    /// # Panics
+    /// If a checkpoint is being copied.
+    pub fn write_whole_checkpoint_next(&mut self) {
+        assert!(!self.copying.is_under_way(), "a checkpoint is copied whole before the next");
+        self.skus.paged().soil_all();
+        self.lines.soil_all();
+        self.holds.slots.soil_all();
+        self.copying = Copying::default();
+        self.sweep.completed = true;
+    }
+
     /// Copies about `budget` bytes of the frozen checkpoint to `sink`; says whether it is whole.
     ///
     /// Without a frozen checkpoint there is nothing to copy, and it is whole.

@@ -1,0 +1,271 @@
+//! Checkpoints in RocksDB.
+//!
+//! The command log is this database's write-ahead log: a checkpoint is one write batch without one, followed by a
+//! flush. A batch reaches the disk whole or not at all, so after any crash the database holds the last checkpoint that was
+//! flushed, and the log brings the rest. Pages are large and never looked up one by one, so they go to blob files that
+//! compaction leaves alone.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use holdfast_contracts::PartitionId;
+use holdfast_core::PageSink;
+use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
+
+use crate::anchor::Anchor;
+use crate::store::{CheckpointStore, PageVisitor, StoreError};
+
+/// The key of a partition's anchor sorts after all its pages.
+const ANCHOR: u8 = u8::MAX;
+/// Checkpoints waiting for the writer, all partitions together, before committing blocks.
+const JOBS_MAX: usize = 1024;
+
+/// The database of all partitions of a process, and the thread that writes to it.
+#[derive(Debug)]
+pub struct CheckpointDb {
+    db: Arc<DB>,
+    jobs: Sender<Job>,
+}
+
+struct Job {
+    batch: WriteBatch,
+    anchor: Anchor,
+    done: Sender<Result<Anchor, StoreError>>,
+}
+
+impl CheckpointDb {
+    /// Opens the database in this directory, or creates it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the directory cannot be used or what is in it is damaged.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let db = DB::open(&options(), directory).map_err(|error| database("opening it", error))?;
+        let db = Arc::new(db);
+        let (jobs, inbox) = bounded(JOBS_MAX);
+        let of_writer = Arc::clone(&db);
+        std::thread::Builder::new()
+            .name("checkpoints".to_owned())
+            .spawn(move || write_jobs(&of_writer, &inbox))
+            .map_err(|error| StoreError::Database { doing: "starting its thread", source: Arc::new(error) })?;
+        Ok(Self { db, jobs })
+    }
+
+    /// Opens the database, setting aside what is in the directory if that is damaged: the log makes up for it. Says where it
+    /// was put.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the directory cannot be used.
+    pub fn open_or_set_aside(directory: &Path) -> Result<(Self, Option<PathBuf>), StoreError> {
+        match Self::open(directory) {
+            Ok(db) => Ok((db, None)),
+            Err(error) if error.is_damage() => {
+                let aside = free_name(directory);
+                std::fs::rename(directory, &aside).map_err(|error| StoreError::Database {
+                    doing: "setting aside a damaged one",
+                    source: Arc::new(error),
+                })?;
+                Self::open(directory).map(|db| (db, Some(aside)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the database for reading only, beside a server that may be using it.
+    ///
+    /// # Errors
+    /// As [`CheckpointDb::open`].
+    pub fn open_read_only(directory: &Path) -> Result<ReadOnlyDb, StoreError> {
+        let db = DB::open_for_read_only(&options(), directory, false)
+            .map_err(|error| database("opening it for reading", error))?;
+        Ok(ReadOnlyDb { db })
+    }
+
+    /// The checkpoints of one partition.
+    #[must_use]
+    pub fn partition(&self, partition: PartitionId) -> RocksStore {
+        let (done, written) = bounded(8);
+        RocksStore {
+            db: Arc::clone(&self.db),
+            partition,
+            jobs: self.jobs.clone(),
+            batch: WriteBatch::default(),
+            done,
+            written,
+        }
+    }
+}
+
+/// The database, opened for reading only.
+#[derive(Debug)]
+pub struct ReadOnlyDb {
+    db: DB,
+}
+
+impl ReadOnlyDb {
+    /// Reads the last checkpoint of a partition.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::load`].
+    pub fn load(
+        &self,
+        partition: PartitionId,
+        visit: &mut PageVisitor<'_>,
+    ) -> Result<Option<Anchor>, StoreError> {
+        load(&self.db, partition, visit)
+    }
+}
+
+/// The checkpoints of one partition.
+pub struct RocksStore {
+    db: Arc<DB>,
+    partition: PartitionId,
+    jobs: Sender<Job>,
+    batch: WriteBatch,
+    done: Sender<Result<Anchor, StoreError>>,
+    written: Receiver<Result<Anchor, StoreError>>,
+}
+
+impl std::fmt::Debug for RocksStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RocksStore").field("partition", &self.partition).finish_non_exhaustive()
+    }
+}
+
+impl PageSink for RocksStore {
+    fn put(&mut self, kind: u8, page: u64, bytes: &[u8]) {
+        self.batch.put(page_key(self.partition, kind, page), bytes);
+    }
+
+    fn delete(&mut self, kind: u8, page: u64) {
+        self.batch.delete(page_key(self.partition, kind, page));
+    }
+}
+
+impl CheckpointStore for RocksStore {
+    fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        load(&self.db, self.partition, visit)
+    }
+
+    fn begin_whole(&mut self) {
+        self.batch.clear();
+        self.batch.delete_range(prefix(self.partition), prefix(PartitionId(self.partition.0 + 1)));
+    }
+
+    fn commit(&mut self, anchor: &Anchor) {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.put(page_key(self.partition, ANCHOR, 0), anchor.to_bytes());
+        let job = Job { batch, anchor: anchor.clone(), done: self.done.clone() };
+        // Without a writer there is nobody to tell; `poll` finds out.
+        if let Err(unsent) = self.jobs.send(job) {
+            let error = StoreError::Damaged("the thread that writes checkpoints has ended".to_owned());
+            drop(unsent.into_inner().done.send(Err(error)));
+        }
+    }
+
+    fn poll(&mut self) -> Result<Option<Anchor>, StoreError> {
+        match self.written.try_recv() {
+            Ok(written) => written.map(Some),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Ok(None),
+        }
+    }
+}
+
+/// Writes checkpoints until nobody can send more. One flush covers all that wait.
+fn write_jobs(db: &DB, inbox: &Receiver<Job>) {
+    let mut without_log = WriteOptions::default();
+    without_log.disable_wal(true);
+    while let Ok(first) = inbox.recv() {
+        let mut done = Vec::new();
+        let mut result = Ok(());
+        for job in std::iter::once(first).chain(inbox.try_iter()) {
+            if result.is_ok() {
+                let written = db.write_opt(job.batch, &without_log);
+                result = written.map_err(|error| database("writing a checkpoint", error));
+            }
+            done.push((job.anchor, job.done));
+        }
+        if result.is_ok() {
+            result = db.flush().map_err(|error| database("flushing a checkpoint", error));
+        }
+        for (anchor, reply) in done {
+            // A worker that has gone does not want to know.
+            drop(reply.send(result.clone().map(|()| anchor)));
+        }
+    }
+}
+
+fn load(
+    db: &DB,
+    partition: PartitionId,
+    visit: &mut PageVisitor<'_>,
+) -> Result<Option<Anchor>, StoreError> {
+    let anchor = db.get(page_key(partition, ANCHOR, 0)).map_err(|error| database("reading it", error))?;
+    let Some(anchor) = anchor else { return Ok(None) };
+    let anchor = Anchor::from_bytes(&anchor)
+        .ok_or_else(|| StoreError::Damaged("its anchor cannot be read".to_owned()))?;
+
+    let mut read = ReadOptions::default();
+    read.set_readahead_size(4 << 20);
+    read.fill_cache(false);
+    read.set_iterate_upper_bound(page_key(partition, ANCHOR, 0));
+    let from = prefix(partition);
+    for page in db.iterator_opt(IteratorMode::From(&from, Direction::Forward), read) {
+        let (key, bytes) = page.map_err(|error| database("reading it", error))?;
+        let (kind, number) = page_of(&key)
+            .ok_or_else(|| StoreError::Damaged("it has a key that is not a page's".to_owned()))?;
+        visit(kind, number, &bytes)?;
+    }
+    Ok(Some(anchor))
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_paranoid_checks(true);
+    options.set_atomic_flush(true);
+    options.set_write_buffer_size(256 << 20);
+    options.set_max_write_buffer_number(3);
+    options.set_max_background_jobs(2);
+    options.set_keep_log_file_num(4);
+    options.set_max_log_file_size(4 << 20);
+    options.set_avoid_unnecessary_blocking_io(true);
+    options.set_enable_blob_files(true);
+    options.set_min_blob_size(1 << 10);
+    options.set_blob_file_size(256 << 20);
+    options.set_enable_blob_gc(true);
+    options.set_blob_gc_age_cutoff(0.5);
+    options.set_blob_gc_force_threshold(0.5);
+    options
+}
+
+fn prefix(partition: PartitionId) -> [u8; 4] {
+    partition.0.to_be_bytes()
+}
+
+fn page_key(partition: PartitionId, kind: u8, page: u64) -> [u8; 13] {
+    let mut key = [0; 13];
+    key[..4].copy_from_slice(&prefix(partition));
+    key[4] = kind;
+    key[5..].copy_from_slice(&page.to_be_bytes());
+    key
+}
+
+fn page_of(key: &[u8]) -> Option<(u8, u64)> {
+    let key: &[u8; 13] = key.try_into().ok()?;
+    Some((key[4], u64::from_be_bytes(key[5..].try_into().ok()?)))
+}
+
+fn database(doing: &'static str, error: rocksdb::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::Corruption | ErrorKind::Incomplete => StoreError::Damaged(error.into_string()),
+        _ => StoreError::Database { doing, source: Arc::new(error) },
+    }
+}
+
+/// A name beside the directory that nothing has yet.
+fn free_name(directory: &Path) -> PathBuf {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut candidates = (1u32..).map(|n| directory.with_file_name(format!("{name}.damaged-{n}")));
+    candidates.find(|path| !path.exists()).expect("one of four billion names is free")
+}

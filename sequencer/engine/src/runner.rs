@@ -1,0 +1,248 @@
+//! Threads for workers: each owns some partitions and their machines by value.
+
+mod slot;
+mod thread;
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use holdfast_contracts::PartitionId;
+use holdfast_log::{Doorbell, OrderedLog, doorbell};
+
+use crate::machine::Machine;
+use crate::status::PartitionStatus;
+use crate::store::CheckpointStore;
+use crate::worker::{Role, WorkerConfig};
+
+/// Requests that may wait for a thread.
+const REQUESTS_MAX: usize = 4_096;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct SequencerConfig<C> {
+    /// The partitions, with what their machines are made with.
+    pub partitions: Vec<(WorkerConfig, C)>,
+    /// Threads that share them.
+    pub threads: usize,
+    /// Whether every partition also has a warm standby, on a thread of its own. It takes as much memory again.
+    pub standby: bool,
+}
+
+/// Why a sequencer cannot do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SequencerError {
+    /// It does not run this partition.
+    #[error("partition {0} is not run here")]
+    NoSuchPartition(PartitionId),
+    /// Too many requests wait already.
+    #[error("too many requests wait for the partition's thread")]
+    Busy,
+    /// It is shutting down, or its thread has ended.
+    #[error("the partition's thread has ended")]
+    Ended,
+}
+
+/// Looks at a machine, which is there once its partition is live.
+pub type Query<M> = Box<dyn FnOnce(Option<&M>, &PartitionStatus) + Send>;
+
+/// What a thread is asked.
+enum Request<M> {
+    Query(PartitionId, Query<M>),
+    /// The standby of this partition takes over.
+    Promote(PartitionId),
+    /// The active worker of this partition is gone, without a word, as if it had crashed.
+    Abandon(PartitionId),
+    /// Write checkpoints and end.
+    Stop { deadline: Instant },
+}
+
+/// Runs workers on threads of their own until it is stopped.
+pub struct Sequencer<M> {
+    shared: Arc<Shared<M>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What threads and handles share.
+struct Shared<M> {
+    partitions: Vec<Partition>,
+    threads: Vec<Mailbox<M>>,
+}
+
+struct Mailbox<M> {
+    requests: Sender<Request<M>>,
+    bell: Doorbell,
+}
+
+/// A partition as everybody sees it.
+struct Partition {
+    id: PartitionId,
+    /// The thread of its active worker.
+    active: AtomicUsize,
+    status: Mutex<PartitionStatus>,
+    standby: Mutex<Option<PartitionStatus>>,
+}
+
+impl<M> Shared<M> {
+    fn partition(&self, id: PartitionId) -> Option<&Partition> {
+        self.partitions.iter().find(|partition| partition.id == id)
+    }
+
+    fn publish(&self, status: PartitionStatus) {
+        let Some(partition) = self.partition(status.partition) else { return };
+        match status.role {
+            Role::Active => *lock(&partition.status) = status,
+            Role::Standby => *lock(&partition.standby) = Some(status),
+        }
+    }
+
+    fn send(&self, thread: usize, request: Request<M>) -> Result<(), SequencerError> {
+        let mailbox = &self.threads[thread];
+        mailbox.requests.try_send(request).map_err(|error| match error {
+            crossbeam_channel::TrySendError::Full(_) => SequencerError::Busy,
+            crossbeam_channel::TrySendError::Disconnected(_) => SequencerError::Ended,
+        })?;
+        mailbox.bell.ring();
+        Ok(())
+    }
+}
+
+/// A status is replaced whole, so nothing is left half done by a panic elsewhere.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<M: Machine> Sequencer<M> {
+    /// Starts the threads. Partitions load their checkpoints there; [`Sequencer::statuses`] tells how far they are.
+    ///
+    /// # Panics
+    /// If a thread cannot be started.
+    pub fn start<S, F>(log: &Arc<dyn OrderedLog>, config: &SequencerConfig<M::Config>, stores: F) -> Self
+    where
+        S: CheckpointStore + 'static,
+        F: Fn(PartitionId) -> S + Clone + Send + 'static,
+        M::Config: Sync,
+    {
+        let threads = config.threads.clamp(1, config.partitions.len().max(1));
+        let all = if config.standby { 2 * threads } else { threads };
+        let mut mailboxes = Vec::new();
+        let mut ears = Vec::new();
+        for _ in 0..all {
+            let (requests, inbox) = bounded(REQUESTS_MAX);
+            let (bell, listener) = doorbell();
+            mailboxes.push(Mailbox { requests, bell });
+            ears.push((inbox, listener));
+        }
+        let partitions = config.partitions.iter().enumerate().map(|(at, (worker, _))| Partition {
+            id: worker.partition,
+            active: AtomicUsize::new(at % threads),
+            status: Mutex::new(PartitionStatus::new(worker.partition, Role::Active)),
+            standby: Mutex::new(None),
+        });
+        let shared = Arc::new(Shared { partitions: partitions.collect(), threads: mailboxes });
+        let handles = ears.into_iter().enumerate().map(|(number, (inbox, listener))| {
+            let role = if number < threads { Role::Active } else { Role::Standby };
+            let mine = config.partitions.iter().skip(number % threads).step_by(threads).cloned();
+            let thread = thread::Thread {
+                number,
+                log: Arc::clone(log),
+                shared: Arc::clone(&shared),
+                inbox,
+                listener,
+                stores: stores.clone(),
+                store: PhantomData::<fn() -> S>,
+                partitions: mine.collect(),
+                role,
+                has_standby: config.standby,
+            };
+            std::thread::Builder::new()
+                .name(format!("sequencer-{number}"))
+                .spawn(move || thread.run())
+                .expect("the system starts a thread")
+        });
+        let handles = handles.collect();
+        Self { shared, threads: Mutex::new(handles) }
+    }
+
+    /// What every partition says of itself.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<PartitionStatus> {
+        self.shared.partitions.iter().map(|partition| lock(&partition.status).clone()).collect()
+    }
+
+    /// What the standby of a partition says of itself.
+    #[must_use]
+    pub fn standby_status(&self, partition: PartitionId) -> Option<PartitionStatus> {
+        lock(&self.shared.partition(partition)?.standby).clone()
+    }
+
+    /// Lets `query` look at a machine between two of its records.
+    ///
+    /// # Errors
+    /// [`SequencerError`] if it cannot be asked. Then `query` is dropped without having been called.
+    pub fn query(&self, partition: PartitionId, query: Query<M>) -> Result<(), SequencerError> {
+        let thread = self.active_thread(partition)?;
+        self.shared.send(thread, Request::Query(partition, query))
+    }
+
+    /// Looks at a machine and waits for the answer, which is `None` while the partition is not live.
+    ///
+    /// # Errors
+    /// [`SequencerError`] if it cannot be asked.
+    pub fn ask<R: Send + 'static>(
+        &self,
+        partition: PartitionId,
+        look: impl FnOnce(&M, &PartitionStatus) -> R + Send + 'static,
+    ) -> Result<Option<R>, SequencerError> {
+        let (answer, answered) = bounded(1);
+        self.query(
+            partition,
+            Box::new(move |machine, status| {
+                // Whoever asked may have given up.
+                drop(answer.send(machine.map(|machine| look(machine, status))));
+            }),
+        )?;
+        answered.recv().map_err(|_| SequencerError::Ended)
+    }
+
+    /// Drops the active worker of a partition, as a crash would, and lets its standby take over.
+    ///
+    /// # Errors
+    /// [`SequencerError`] if there is no such partition.
+    pub fn fail_over(&self, partition: PartitionId) -> Result<(), SequencerError> {
+        let thread = self.active_thread(partition)?;
+        self.shared.send(thread, Request::Abandon(partition))
+    }
+
+    fn active_thread(&self, partition: PartitionId) -> Result<usize, SequencerError> {
+        let found = self.shared.partition(partition).ok_or(SequencerError::NoSuchPartition(partition))?;
+        Ok(found.active.load(Ordering::Acquire))
+    }
+
+    /// Writes a last checkpoint of every partition, as far as that is done within `patience`, and ends the threads.
+    pub fn stop(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        for thread in 0..self.shared.threads.len() {
+            // A thread that has ended needs no telling.
+            drop(self.shared.send(thread, Request::Stop { deadline }));
+        }
+        for handle in lock(&self.threads).drain(..) {
+            // A thread that panicked has said so.
+            drop(handle.join());
+        }
+    }
+}
+
+impl<M> Drop for Sequencer<M> {
+    fn drop(&mut self) {
+        for thread in 0..self.shared.threads.len() {
+            drop(self.shared.send(thread, Request::Stop { deadline: Instant::now() }));
+        }
+        for handle in lock(&self.threads).drain(..) {
+            drop(handle.join());
+        }
+    }
+}

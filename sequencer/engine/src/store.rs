@@ -1,0 +1,62 @@
+//! Where checkpoints are kept.
+
+use std::sync::Arc;
+
+use holdfast_core::{PageSink, RestoreError};
+
+use crate::anchor::Anchor;
+
+/// Takes the pages of a checkpoint, in order of kind and number.
+pub type PageVisitor<'a> = dyn FnMut(u8, u64, &[u8]) -> Result<(), RestoreError> + 'a;
+
+/// Keeps the checkpoints of one partition: pages and their anchor, which change together or not at all.
+///
+/// A checkpoint is built with the [`PageSink`] methods and then committed. Committing returns at once; the checkpoint counts when
+/// [`CheckpointStore::poll`] says so.
+pub trait CheckpointStore: PageSink + Send {
+    /// Reads the last checkpoint that counts: its pages go to `visit`, its anchor is returned. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read, or if `visit` did not want a page.
+    fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError>;
+
+    /// Begins a checkpoint that shares nothing with those before: their pages are dropped with it.
+    fn begin_whole(&mut self);
+
+    /// Ends the checkpoint being built. It replaces the one before once it is durable.
+    fn commit(&mut self, anchor: &Anchor);
+
+    /// The anchor of a committed checkpoint that has become durable since the last call.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be written. The store is of no use afterwards.
+    fn poll(&mut self) -> Result<Option<Anchor>, StoreError>;
+}
+
+/// Why checkpoints cannot be read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The stored bytes are damaged or contradict each other.
+    #[error("the checkpoint is damaged: {0}")]
+    Damaged(String),
+    /// The pages are not the state that was saved.
+    #[error("the checkpoint cannot be loaded: {0}")]
+    Restore(#[from] RestoreError),
+    /// The database said no.
+    #[error("the checkpoint database failed while {doing}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// What it said.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// Whether the log could make up for it: the checkpoint is unusable, not the place where it is kept.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Restore(_))
+    }
+}

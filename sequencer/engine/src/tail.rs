@@ -1,0 +1,116 @@
+//! What the decisions log already holds.
+
+use std::collections::BTreeMap;
+
+use holdfast_contracts::decision::{decode_decisions, split_chain};
+use holdfast_contracts::{Offset, OutSeq};
+use holdfast_log::{OrderedLog, Record, StreamId};
+
+use crate::anchor::payload_hash;
+use crate::stop::StopReason;
+
+/// Bytes read at once.
+const READ_BYTES_MAX: usize = 1 << 20;
+
+/// Reads the decisions log and knows which outputs are in it.
+///
+/// Several owners may have written there, each a stretch of the same sequence, so numbers may come twice, go back, or leave
+/// a gap that somebody fills later.
+#[derive(Debug)]
+pub(crate) struct OutputTail {
+    stream: StreamId,
+    /// The first record not read.
+    next: Offset,
+    /// Every output up to this number is in the log.
+    contiguous: u64,
+    /// Numbers and hashes of outputs that nobody has asked for yet.
+    hashes: BTreeMap<u64, [u8; 16]>,
+    /// Outputs up to this one were asked for.
+    taken: u64,
+    records: Vec<Record>,
+}
+
+impl OutputTail {
+    /// Begins after an output that is known to be in the log before `next`.
+    pub(crate) fn new(stream: StreamId, next: Offset, out_seq: OutSeq) -> Self {
+        Self {
+            stream,
+            next,
+            contiguous: out_seq.0,
+            hashes: BTreeMap::new(),
+            taken: out_seq.0,
+            records: Vec::new(),
+        }
+    }
+
+    /// The first record of the decisions log that was not read yet.
+    pub(crate) const fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// The highest number of an unbroken sequence of outputs in the log.
+    pub(crate) const fn contiguous(&self) -> OutSeq {
+        OutSeq(self.contiguous)
+    }
+
+    /// The highest number of any output in the log, beyond a gap or not.
+    pub(crate) fn highest(&self) -> OutSeq {
+        OutSeq(self.hashes.keys().next_back().copied().unwrap_or(0).max(self.contiguous))
+    }
+
+    /// Reads on, up to `until`; says whether it got there.
+    pub(crate) fn read(&mut self, log: &dyn OrderedLog, until: Offset) -> Result<bool, StopReason> {
+        while self.next < until {
+            let mut records = std::mem::take(&mut self.records);
+            records.clear();
+            log.read(self.stream, self.next, READ_BYTES_MAX, &mut records)?;
+            if records.is_empty() {
+                self.records = records;
+                return Ok(false);
+            }
+            for record in records.iter().take_while(|record| record.offset < until) {
+                self.take_in(record)?;
+            }
+            self.records = records;
+        }
+        Ok(true)
+    }
+
+    fn take_in(&mut self, record: &Record) -> Result<(), StopReason> {
+        self.next = record.offset.next();
+        let batch = decode_decisions(&record.payload);
+        let batch = batch.map_err(|_| StopReason::ForeignOutput(record.offset))?;
+        if split_chain(&record.payload).is_none() {
+            return Err(StopReason::ForeignOutput(record.offset));
+        }
+        let number = batch.envelope.out_seq.0;
+        if number <= self.taken {
+            return Ok(());
+        }
+        let hash = payload_hash(&record.payload);
+        if let Some(before) = self.hashes.insert(number, hash)
+            && before != hash
+        {
+            return Err(StopReason::OutputTwice(OutSeq(number)));
+        }
+        while self.hashes.contains_key(&(self.contiguous + 1)) {
+            self.contiguous += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether the log holds this output as part of an unbroken sequence, so that it need not be appended again. Outputs are
+    /// asked for in order.
+    ///
+    /// # Errors
+    /// If the log holds an output with this number and other bytes.
+    pub(crate) fn take(&mut self, out_seq: OutSeq, payload: &[u8]) -> Result<bool, StopReason> {
+        self.taken = out_seq.0;
+        if let Some(stored) = self.hashes.remove(&out_seq.0)
+            && stored != payload_hash(payload)
+        {
+            return Err(StopReason::OutputDiffers(out_seq));
+        }
+        Ok(out_seq.0 <= self.contiguous)
+    }
+}

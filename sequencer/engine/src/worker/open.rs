@@ -1,0 +1,145 @@
+//! Beginning: load the checkpoint, make sure of the log, read which outputs are there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use holdfast_contracts::Offset;
+use holdfast_log::{OrderedLog, StreamId};
+
+use super::{Phase, Role, Step, Worker, WorkerConfig, checkpoint, tick};
+use crate::anchor::{Anchor, record_hash};
+use crate::machine::{Machine, Restoring};
+use crate::stop::StopReason;
+use crate::store::{CheckpointStore, StoreError};
+use crate::tail::OutputTail;
+
+impl<M: Machine, S: CheckpointStore> Worker<M, S> {
+    /// Begins with the last checkpoint in `store`, or without one at the beginning of the log.
+    ///
+    /// A damaged checkpoint is replaced by the log if the log still reaches back to its beginning.
+    ///
+    /// # Errors
+    /// [`StopReason`] if checkpoint and log do not belong together.
+    pub fn open(
+        config: WorkerConfig,
+        machine: &M::Config,
+        log: Arc<dyn OrderedLog>,
+        mut store: S,
+        role: Role,
+    ) -> Result<Self, StopReason> {
+        let commands = StreamId { topic: M::COMMANDS, partition: config.partition };
+        let decisions = StreamId { topic: M::DECISIONS, partition: config.partition };
+        if role == Role::Active {
+            // Whatever failed before is read back below, so appending may go on.
+            log.resume(decisions);
+        }
+        // In this order: every output that is in the log by now comes from a command that is.
+        let tail_end = log.watermarks(decisions).end;
+        let marks = log.watermarks(commands);
+        let beginning = Anchor::beginning(log.log_id(), log.partitions(M::COMMANDS));
+
+        let (state, anchor) = match load::<M>(machine, &mut store) {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => (M::fresh(machine), beginning.clone()),
+            Err(error) if error.is_damage() && marks.low == Offset(0) => {
+                store.begin_whole();
+                (M::fresh(machine), beginning.clone())
+            }
+            Err(error) if error.is_damage() => {
+                return Err(StopReason::CheckpointLost { damage: error.to_string(), low: marks.low });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        check_anchor(&anchor, &beginning, marks.low, marks.end)?;
+
+        let phase = if anchor.last_record.is_some() && marks.low < anchor.next_offset {
+            Phase::Anchor
+        } else {
+            Phase::Tail { until: tail_end }
+        };
+        Ok(Self {
+            next: anchor.next_offset,
+            last: None,
+            out_seq: anchor.out_seq,
+            chain: anchor.chain,
+            tail: OutputTail::new(decisions, anchor.out_offset, anchor.out_seq),
+            blocked: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            durable: (anchor.out_seq, anchor.out_offset),
+            target: marks.end,
+            caught_up: false,
+            checkpoint: checkpoint::Progress::new(anchor.last_record),
+            tick: tick::Ticker::default(),
+            records: Vec::new(),
+            commands_applied: 0,
+            machine: state,
+            config,
+            log,
+            store,
+            role,
+            phase,
+            anchor,
+        })
+    }
+
+    /// Compares the record the checkpoint ends with.
+    pub(super) fn step_anchor(&mut self) -> Result<Step, StopReason> {
+        let at = Offset(self.anchor.next_offset.0 - 1);
+        let mut records = std::mem::take(&mut self.records);
+        records.clear();
+        self.log.read(self.commands(), at, 1, &mut records)?;
+        let Some(record) = records.first() else {
+            self.records = records;
+            return Ok(Step { progressed: false, wake_at: None });
+        };
+        if self.anchor.last_record != Some(record_hash(record)) {
+            return Err(StopReason::OtherHistory(at));
+        }
+        self.tick.saw(record.append_time);
+        self.records = records;
+        let until = self.log.watermarks(self.decisions()).end;
+        self.target = self.log.watermarks(self.commands()).end;
+        self.phase = Phase::Tail { until };
+        Ok(Step { progressed: true, wake_at: None })
+    }
+
+    /// Reads which outputs are in the log already.
+    pub(super) fn step_tail(&mut self, until: Offset) -> Result<Step, StopReason> {
+        let whole = self.tail.read(self.log.as_ref(), until)?;
+        if whole {
+            self.target = self.target.max(self.log.watermarks(self.commands()).end);
+            self.phase = Phase::Running;
+        }
+        Ok(Step { progressed: whole, wake_at: None })
+    }
+}
+
+fn load<M: Machine>(
+    config: &M::Config,
+    store: &mut impl CheckpointStore,
+) -> Result<Option<(M, Anchor)>, StoreError> {
+    let mut restore = M::restore(config);
+    let anchor = store.load(&mut |kind, number, bytes| restore.page(kind, number, bytes))?;
+    let Some(anchor) = anchor else { return Ok(None) };
+    let machine = restore.finish()?;
+    if machine.digest() != anchor.digest {
+        return Err(StoreError::Damaged("the anchor names another digest than its state has".to_owned()));
+    }
+    Ok(Some((machine, anchor)))
+}
+
+fn check_anchor(anchor: &Anchor, log: &Anchor, low: Offset, end: Offset) -> Result<(), StopReason> {
+    if anchor.log_id != log.log_id {
+        return Err(StopReason::OtherLog { checkpoint: anchor.log_id, log: log.log_id });
+    }
+    if anchor.partitions != log.partitions {
+        return Err(StopReason::PartitionCount { checkpoint: anchor.partitions, log: log.partitions });
+    }
+    if anchor.next_offset < low {
+        return Err(StopReason::TrimGap { needed: anchor.next_offset, low });
+    }
+    if anchor.next_offset > end {
+        return Err(StopReason::LogLost { checkpoint: anchor.next_offset, end });
+    }
+    Ok(())
+}
