@@ -50,6 +50,14 @@ const METHODS: [(&str, Prepared, Write); 7] = [
 /// Group sizes. The odd ones are what small groups of small records look like; O_DIRECT pads them.
 const SIZES: [usize; 5] = [200, 4 << 10, 16 << 10, 64 << 10, 1 << 20];
 
+/// Processor time of this process so far, to ten milliseconds.
+fn processor_time() -> io::Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: &str| field.parse::<u64>().map_err(io::Error::other);
+    Ok(Duration::from_millis((ticks(fields[11])? + ticks(fields[12])?) * 10))
+}
+
 fn prepare(path: &Path, prepared: Prepared) -> io::Result<Duration> {
     let _absent = std::fs::remove_file(path);
     let file = OpenOptions::new().write(true).create_new(true).open(path)?;
@@ -103,24 +111,29 @@ fn run(path: &Path, write: Write, size: usize) -> io::Result<Vec<u64>> {
 fn main() -> io::Result<()> {
     let directory = std::env::args().nth(1).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let path = directory.join("flush_methods.dat");
-    println!("{:<32}{:>9}{:>10}{:>10}{:>10}{:>10}", "method", "bytes", "p50 us", "p99 us", "mean us", "MB/s");
+    let titles = ["bytes", "p50 us", "p99 us", "mean us", "cpu us", "MB/s"];
+    println!("{:<32}{}", "method", titles.map(|title| format!("{title:>10}")).concat());
     for size in SIZES {
         let mut latencies = vec![Vec::new(); METHODS.len()];
+        let mut cpu = vec![Duration::ZERO; METHODS.len()];
         for _ in 0..ROUNDS {
             for (nr, (_, prepared, write)) in METHODS.into_iter().enumerate() {
                 prepare(&path, prepared)?;
+                let before = processor_time()?;
                 latencies[nr].extend(run(&path, write, size)?);
+                cpu[nr] += processor_time()? - before;
             }
         }
-        for ((name, ..), mut latencies) in METHODS.into_iter().zip(latencies) {
+        for (((name, ..), mut latencies), cpu) in METHODS.into_iter().zip(latencies).zip(cpu) {
             latencies.sort_unstable();
             let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100] as f64 / 1e3;
             let mean = latencies.iter().sum::<u64>() as f64 / latencies.len() as f64;
             println!(
-                "{name:<32}{size:>9}{:>10.0}{:>10.0}{:>10.0}{:>10.0}",
+                "{name:<32}{size:>10}{:>10.0}{:>10.0}{:>10.0}{:>10.0}{:>10.0}",
                 at(50),
                 at(99),
                 mean / 1e3,
+                cpu.as_micros() as f64 / latencies.len() as f64,
                 size as f64 / mean * 1e3
             );
         }
