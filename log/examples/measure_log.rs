@@ -1,7 +1,7 @@
 //! Measures the embedded log: latency of an append on an idle system, throughput, cost in processor time, reading,
 //! opening. The numbers behind the ADR on the embedded log.
 //!
-//! Usage: `measure_log DIRECTORY [latency|serial|throughput|pipeline|read]...`. It writes about 1.5 GB below the directory and
+//! Usage: `measure_log DIRECTORY [latency|serial|throughput|pipeline|read|simulated]...`. It writes about 1.5 GB below the directory and
 //! removes it.
 #![allow(clippy::print_stdout, reason = "a measuring tool prints what it measured")]
 #![allow(
@@ -18,9 +18,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use holdfast_contracts::{Offset, PartitionId};
+use holdfast_contracts::{LogId, Offset, PartitionId};
 use holdfast_log::{
-    AppendError, EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, StreamId, Ticket, doorbell,
+    AppendError, EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, SimulatedConfig, SimulatedLog, StreamId,
+    Ticket, doorbell, simulated::Pace,
 };
 
 /// Bytes of one command in a batch, and commands in a batch, as the pipeline has them.
@@ -29,6 +30,28 @@ const BATCH_COMMANDS: usize = 1_000;
 
 const COMMANDS: StreamId = StreamId::inventory_commands(PartitionId(0));
 const DECISIONS: StreamId = StreamId::inventory_decisions(PartitionId(0));
+
+/// What a simulated run pays for its log.
+fn simulated(_directory: &Path) -> Result<()> {
+    const APPENDS: u32 = 4_000_000;
+    let config = SimulatedConfig::new(LogId([1; 16]), Layout::inventory(4)?);
+    let start = Instant::now();
+    (0..1_000).for_each(|_| drop(SimulatedLog::new(config)));
+    println!("a simulated log is created in {:.1?}", start.elapsed() / 1_000);
+    for (name, pace) in [("automatic", Pace::Automatic), ("step by step", Pace::Stepwise)] {
+        let log = SimulatedLog::new(SimulatedConfig { pace, ..config });
+        let payload = Bytes::from(vec![7; 100]);
+        let start = Instant::now();
+        for nr in 0..APPENDS {
+            log.append(COMMANDS, payload.clone())?;
+            if nr % 100 == 0 {
+                log.flush(COMMANDS);
+            }
+        }
+        println!("appends to it, {name}: {:.1} M/s", f64::from(APPENDS) / start.elapsed().as_micros() as f64);
+    }
+    Ok(())
+}
 
 type Part = fn(&Path) -> Result<()>;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -251,12 +274,13 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let directory = PathBuf::from(arguments.next().ok_or("usage: measure_log DIRECTORY [PART]...")?);
     let wanted: Vec<String> = arguments.collect();
-    let parts: [(&str, Part); 5] = [
+    let parts: [(&str, Part); 6] = [
         ("latency", latency),
         ("serial", serial),
         ("throughput", throughput),
         ("pipeline", pipeline),
         ("read", read),
+        ("simulated", simulated),
     ];
     std::fs::create_dir_all(&directory)?;
     for (name, part) in parts {
@@ -264,7 +288,7 @@ fn main() -> Result<()> {
             part(&directory)?;
         }
     }
-    std::fs::remove_dir_all(directory.join("log"))?;
+    let _absent = std::fs::remove_dir_all(directory.join("log"));
     let _absent = std::fs::remove_file(directory.join("bare"));
     Ok(())
 }

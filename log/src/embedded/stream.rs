@@ -21,6 +21,8 @@ use crate::{
 
 /// What a record costs in the tail cache besides its payload.
 const RECORD_OVERHEAD_BYTES: usize = 96;
+/// Records taken out of the tail in one go, so that a reader of many small ones does not hold up the appenders.
+const RECORDS_MAX: usize = 1024;
 /// Sequential readers of one stream whose place is remembered.
 const CURSORS_MAX: usize = 4;
 
@@ -129,17 +131,21 @@ impl Stream {
         self.appended.store(end.0, Ordering::Release);
     }
 
-    /// Moves records out of the tail that are durable and over the budget. They are handed to the caller because
-    /// freeing their memory may take a while and needs no lock.
-    pub(super) fn evict(&self, bytes_max: usize, evicted: &mut Vec<Record>) {
+    /// Moves some records out of the tail that are durable and over the budget. They are handed to the caller because
+    /// freeing their memory may take a while and needs no lock. True if there are more.
+    pub(super) fn evict(&self, bytes_max: usize, evicted: &mut Vec<Record>) -> bool {
         let durable = self.durable();
         let mut tail = self.lock_tail();
-        while tail.bytes > bytes_max && tail.first < durable {
-            let Some(record) = tail.records.pop_front() else { break };
+        for _ in 0..RECORDS_MAX {
+            if tail.bytes <= bytes_max || tail.first >= durable {
+                return false;
+            }
+            let Some(record) = tail.records.pop_front() else { return false };
             tail.bytes -= record.payload.len() + RECORD_OVERHEAD_BYTES;
             tail.first = record.offset.next();
             evicted.push(record);
         }
+        true
     }
 
     /// Adds the records from `from` below `end`, at most about `bytes_max` of payload but at least one. If the first
@@ -155,7 +161,7 @@ impl Stream {
         let Some(skip) = from.0.checked_sub(tail.first.0) else {
             return Err(tail.first);
         };
-        let count = usize::try_from(end.0 - from.0).unwrap_or(usize::MAX);
+        let count = usize::try_from(end.0 - from.0).unwrap_or(usize::MAX).min(RECORDS_MAX);
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         let mut bytes = 0;
         for record in tail.records.iter().skip(skip).take(count) {

@@ -223,9 +223,11 @@ impl Writer {
             }
         }
         for nr in self.touched.drain(..) {
-            shared.streams[nr].evict(shared.tuning.tail_bytes_max, &mut self.evicted);
+            while shared.streams[nr].evict(shared.tuning.tail_bytes_max, &mut self.evicted) {
+                self.evicted.clear();
+            }
+            self.evicted.clear();
         }
-        self.evicted.clear();
     }
 
     /// Writes down, outside of the segments, up to where they are flushed: the last group has no later frame to vouch for
