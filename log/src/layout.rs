@@ -28,6 +28,12 @@ impl Layout {
         Ok(Self { partitions: [partitions; Topic::ALL.len()] })
     }
 
+    /// The layout with these counts, in the order of [`Topic::code`].
+    pub(crate) fn from_counts(partitions: [u32; Topic::ALL.len()]) -> Option<Self> {
+        let allowed = 1..=limits::PARTITIONS_MAX;
+        partitions.iter().all(|count| allowed.contains(count)).then_some(Self { partitions })
+    }
+
     /// The number of partitions of a topic.
     #[must_use]
     pub const fn partitions(&self, topic: Topic) -> u32 {

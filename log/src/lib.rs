@@ -4,12 +4,16 @@
 //! Code above this crate knows [`OrderedLog`] and nothing else; which adapter stands behind it is the wiring's choice.
 
 pub mod doorbell;
+#[cfg(not(loom))]
+pub mod embedded;
 pub mod layout;
 pub mod port;
 #[cfg(not(loom))]
 pub mod simulated;
 
 pub use doorbell::{Doorbell, Listener, doorbell};
+#[cfg(not(loom))]
+pub use embedded::{EmbeddedConfig, EmbeddedLog, OpenError, ReadOnlyConfig, ReadOnlyLog};
 pub use layout::{BadPartitionCount, Layout};
 pub use port::{
     AppendError, AppendFailure, Appended, Corruption, Durability, OrderedLog, ReadError, Record, Status,

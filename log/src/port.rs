@@ -48,10 +48,11 @@ pub trait OrderedLog: Send + Sync {
     fn append(&self, stream: StreamId, payload: Bytes) -> Result<Ticket, AppendError>;
 
     /// Adds to `out` the records from `from` on that are readable now: at most about `max_bytes` of payload, but at
-    /// least one record when there is one at hand.
+    /// least one record when there is one at hand. There may be more than it adds; only adding nothing means that
+    /// nothing is at hand.
     ///
-    /// Adding nothing means there is nothing at hand; a subscriber is woken when there is. Below the readable end
-    /// that happens only in adapters that fetch from elsewhere.
+    /// A subscriber is woken when there is something at hand again. Below the readable end there is always, except in
+    /// adapters that fetch from elsewhere.
     ///
     /// # Errors
     ///

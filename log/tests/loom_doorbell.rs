@@ -1,9 +1,11 @@
 //! Checks the doorbell in every interleaving and under every reordering the memory model allows.
 //!
-//! Run with `scripts/loom`. That these tests can fail was checked by weakening the doorbell, one place at a time:
-//! `Release` in `ring` to `Relaxed`, `Acquire` in `take` to `Relaxed`, a `ring` that only looks and returns when the bell
-//! is already rung, a `fall_asleep` that stores instead of comparing, and a `ring` that never unparks. Each is
-//! caught by at least one test here.
+//! `scripts/check` runs it; by itself, with a target directory of its own:
+//! `RUSTFLAGS="--cfg loom" cargo test --release -p holdfast-log --test loom_doorbell`.
+//!
+//! That these tests can fail was checked by weakening the doorbell, one place at a time: `Release` in `ring` left out,
+//! `Acquire` in `take` to `Relaxed`, a `ring` that only looks and returns when the bell is already rung, a `fall_asleep`
+//! that stores instead of comparing, and a `ring` that never unparks. Each is caught by at least two tests here.
 #![cfg(loom)]
 
 use std::sync::Arc;
