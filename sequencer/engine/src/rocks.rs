@@ -162,7 +162,7 @@ impl CheckpointStore for RocksStore {
         // Without a writer there is nobody to tell; `poll` finds out.
         if let Err(unsent) = self.jobs.send(job) {
             let error = StoreError::Damaged("the thread that writes checkpoints has ended".to_owned());
-            drop(unsent.into_inner().done.send(Err(error)));
+            unsent.into_inner().done.send(Err(error)).ok();
         }
     }
 
@@ -193,7 +193,7 @@ fn write_jobs(db: &DB, inbox: &Receiver<Job>) {
         }
         for (anchor, reply) in done {
             // A worker that has gone does not want to know.
-            drop(reply.send(result.clone().map(|()| anchor)));
+            reply.send(result.clone().map(|()| anchor)).ok();
         }
     }
 }

@@ -204,7 +204,7 @@ impl<M: Machine> Sequencer<M> {
             partition,
             Box::new(move |machine, status| {
                 // Whoever asked may have given up.
-                drop(answer.send(machine.map(|machine| look(machine, status))));
+                answer.send(machine.map(|machine| look(machine, status))).ok();
             }),
         )?;
         answered.recv().map_err(|_| SequencerError::Ended)
@@ -229,11 +229,11 @@ impl<M: Machine> Sequencer<M> {
         let deadline = Instant::now() + patience;
         for thread in 0..self.shared.threads.len() {
             // A thread that has ended needs no telling.
-            drop(self.shared.send(thread, Request::Stop { deadline }));
+            self.shared.send(thread, Request::Stop { deadline }).ok();
         }
         for handle in lock(&self.threads).drain(..) {
             // A thread that panicked has said so.
-            drop(handle.join());
+            handle.join().ok();
         }
     }
 }
@@ -241,10 +241,10 @@ impl<M: Machine> Sequencer<M> {
 impl<M> Drop for Sequencer<M> {
     fn drop(&mut self) {
         for thread in 0..self.shared.threads.len() {
-            drop(self.shared.send(thread, Request::Stop { deadline: Instant::now() }));
+            self.shared.send(thread, Request::Stop { deadline: Instant::now() }).ok();
         }
         for handle in lock(&self.threads).drain(..) {
-            drop(handle.join());
+            handle.join().ok();
         }
     }
 }

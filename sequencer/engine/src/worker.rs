@@ -42,7 +42,7 @@ pub struct WorkerConfig {
     pub copy_bytes_per_step: usize,
     /// A checkpoint begins when so many bytes of commands came since the last ...
     pub checkpoint_after_bytes: u64,
-    /// ... or when so much time passed and it is worth it: at least [`CHECKPOINT_BYTES_MIN`] came ...
+    /// ... or when so much time passed and it is worth it: at least 64 KiB came ...
     pub checkpoint_after_ms: u64,
     /// ... or when so much time passed and anything came.
     pub checkpoint_idle_ms: u64,
@@ -70,7 +70,7 @@ impl WorkerConfig {
 }
 
 /// Fewer bytes of commands are replayed faster than a checkpoint is written.
-pub const CHECKPOINT_BYTES_MIN: u64 = 64 << 10;
+pub(crate) const CHECKPOINT_BYTES_MIN: u64 = 64 << 10;
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
