@@ -57,7 +57,8 @@ const TOO_LONG: u8 = 4;
 impl Group {
     /// The benches that give a row that begins so, or all.
     pub(crate) fn select(&self, only: Option<&str>) -> Vec<&'static Bench> {
-        let wanted = |bench: &&Bench| bench.rows.iter().any(|row| only.is_none_or(|only| row.starts_with(only)));
+        let wanted =
+            |bench: &&Bench| bench.rows.iter().any(|row| only.is_none_or(|only| row.starts_with(only)));
         self.benches.iter().filter(wanted).collect()
     }
 

@@ -33,11 +33,7 @@ impl Host {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             processor: field(&read("/proc/cpuinfo"), "model name"),
             memory_gib: kib.div_ceil(1 << 20),
-            kernel: format!(
-                "{} {}",
-                system.sysname().to_string_lossy(),
-                system.release().to_string_lossy()
-            ),
+            kernel: format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy()),
             date: date(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()),
             load: load.split_whitespace().next().unwrap_or_default().to_owned(),
         }
@@ -77,7 +73,8 @@ pub(crate) fn table(rows: &[Row]) -> String {
     }
     let mut text = String::new();
     for line in &lines {
-        let padded: Vec<String> = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<String> =
+            line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         text.push_str(padded.join("  ").trim_end());
         text.push('\n');
     }
@@ -163,10 +160,8 @@ mod tests {
 
     #[test]
     fn a_row_that_failed_says_why() {
-        let rows = [
-            Row::failed("a", "no nginx".into()),
-            Measured::new("b", 5.0, "ms").goals(&[Goal::AtMost(6.0)]),
-        ];
+        let rows =
+            [Row::failed("a", "no nginx".into()), Measured::new("b", 5.0, "ms").goals(&[Goal::AtMost(6.0)])];
         let text = table(&rows);
         assert!(text.contains("not measured: no nginx") && text.contains("5 ms"), "{text}");
     }

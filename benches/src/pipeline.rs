@@ -12,7 +12,9 @@ use holdfast_contracts::decision::{Outcome, decode_decisions};
 use holdfast_contracts::{Offset, PartitionId};
 use holdfast_core::{Machine, MachineConfig};
 use holdfast_engine::{PartitionState, Sequencer, SequencerConfig, WorkerConfig, rocks::CheckpointDb};
-use holdfast_log::{AppendError, Doorbell, EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, StreamId, doorbell};
+use holdfast_log::{
+    AppendError, Doorbell, EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, StreamId, doorbell,
+};
 
 use crate::clock::process_cpu;
 
@@ -126,9 +128,7 @@ impl Pipeline {
     /// # Errors
     /// When it stops instead.
     pub fn wait_until_live(&self) -> Result<()> {
-        self.wait_for("the partition to be live", || {
-            Ok(self.sequencer.statuses()[0].is_live().then_some(()))
-        })
+        self.wait_for("the partition to be live", || Ok(self.sequencer.statuses()[0].is_live().then_some(())))
     }
 
     /// Waits until a look finds something, and fails when the partition stops instead.

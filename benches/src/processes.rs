@@ -109,7 +109,8 @@ impl Drop for Running {
 /// Runs a program to its end and returns what it printed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot start {name}: {error}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("cannot start {name}: {error}"))?;
     let Output { status, stdout, stderr } = output;
     if !status.success() {
         let said = String::from_utf8_lossy(&stderr);

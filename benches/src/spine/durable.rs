@@ -14,7 +14,8 @@ use holdfast_contracts::command::decode_batch;
 use crate::group::Setup;
 use crate::row::{Goal, Measured, Row};
 
-pub(crate) const ROWS: &[&str] = &["durable_accept", "durable_soldout", "durable_zipf", "log_bytes_per_request"];
+pub(crate) const ROWS: &[&str] =
+    &["durable_accept", "durable_soldout", "durable_zipf", "log_bytes_per_request"];
 
 const PEER: &str = "bare loop: write and flush each record with its decisions";
 /// Requests in a record.
@@ -67,7 +68,8 @@ fn bare(directory: &Path, records: &[bytes::Bytes], flow: &Flow, per_flush: usiz
     let mut log = BareLog::prepare(directory, bytes)?;
     let start = Instant::now();
     for group in records.chunks(per_flush) {
-        let parts: Vec<&[u8]> = group.iter().flat_map(|record| [record.as_ref(), decisions.as_slice()]).collect();
+        let parts: Vec<&[u8]> =
+            group.iter().flat_map(|record| [record.as_ref(), decisions.as_slice()]).collect();
         log.write(&parts)?;
     }
     let took = start.elapsed();
@@ -109,7 +111,8 @@ fn row(name: &'static str, runs: &[&Run], goal: f64) -> Row {
         .with("requests", runs.first().map_or(0, |run| run.requests))
         .with("runs", runs.len())
         .with("cpu_ns_per_decision", middle(&|run| run.flow.cpu.as_nanos() as f64 / run.requests as f64));
-    let threads = runs.iter().flat_map(|run| run.flow.threads.keys()).collect::<std::collections::BTreeSet<_>>();
+    let threads =
+        runs.iter().flat_map(|run| run.flow.threads.keys()).collect::<std::collections::BTreeSet<_>>();
     for thread in threads {
         let of = |run: &Run| run.flow.threads.get(thread).copied().unwrap_or_default().as_nanos() as f64;
         let name = format!("cpu_ns_of_{}", thread.replace([' ', ':', '-'], "_"));
@@ -127,7 +130,8 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
             runs.push((kind, run(setup, kind, requests, seed)?));
         }
     }
-    let of = |kind| runs.iter().filter(move |(other, _)| *other == kind).map(|(_, run)| run).collect::<Vec<_>>();
+    let of =
+        |kind| runs.iter().filter(move |(other, _)| *other == kind).map(|(_, run)| run).collect::<Vec<_>>();
     let goals = [("durable_accept", 1e6), ("durable_soldout", 2e6), ("durable_zipf", 1e6)];
     let rows = Kind::ALL.into_iter().zip(goals).map(|(kind, (name, goal))| row(name, &of(kind), goal));
     let mut rows: Vec<Row> = rows.collect();

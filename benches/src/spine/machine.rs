@@ -14,7 +14,8 @@ use holdfast_core::{InputRecord, Machine, MachineConfig};
 use crate::group::Setup;
 use crate::row::{Goal, Measured, Row};
 
-pub(crate) const ROWS: &[&str] = &["machine_accept", "machine_soldout", "machine_zipf", "machine_allocations"];
+pub(crate) const ROWS: &[&str] =
+    &["machine_accept", "machine_soldout", "machine_zipf", "machine_allocations"];
 
 const PEER: &str = "decode and one insert into a std HashMap, same ids";
 /// Commands in a record: what one intake gathers while a flush is under way.
@@ -31,7 +32,11 @@ pub(super) struct Fed {
 
 impl Fed {
     pub(super) fn new() -> Self {
-        Self { machine: Machine::new(MachineConfig::new(ONLY, 1, LogId([7; 16]))), offset: 0, out: Vec::new() }
+        Self {
+            machine: Machine::new(MachineConfig::new(ONLY, 1, LogId([7; 16]))),
+            offset: 0,
+            out: Vec::new(),
+        }
     }
 
     /// Decides a record. Time passes as if a million requests came per second.

@@ -92,7 +92,8 @@ pub(crate) fn measure_hold(setup: &Setup) -> Result<Vec<Row>> {
     if fed.held() + 2 < fed.machine.sizes().ids {
         return Err(format!("only {} units are held", fed.held()).into());
     }
-    let peer = ("std HashMaps: id to a hold of 40 B, customer to units", hash_maps::<40>(count(setup), true)?);
+    let peer =
+        ("std HashMaps: id to a hold of 40 B, customer to units", hash_maps::<40>(count(setup), true)?);
     Ok(vec![row(HOLD[0], &bytes, &fed, peer, 96.0)])
 }
 

@@ -161,7 +161,8 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
         runs.push(recover(&copied, &sizes)?);
         std::fs::remove_dir_all(&copied)?;
     }
-    let middle = |of: &dyn Fn(&Recovered) -> f64| median(&runs.iter().map(of).collect::<Vec<_>>()).unwrap_or_default();
+    let middle =
+        |of: &dyn Fn(&Recovered) -> f64| median(&runs.iter().map(of).collect::<Vec<_>>()).unwrap_or_default();
     let load = Measured::new("recovery_load", middle(&|run| run.load.as_secs_f64()), "s")
         .with("of_it_opening_the_log", middle(&|run| run.log.as_secs_f64()))
         .with("of_it_opening_the_database", middle(&|run| run.database.as_secs_f64()))
@@ -170,9 +171,10 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
         .with("ids_remembered", sizes.all())
         .with("live_holds", Kind::Mixed.granted(sizes.all()))
         .goals(&[Goal::AtMost(2.0)]);
-    let replay = Measured::new("recovery_replay", middle(&|run| per_second(run.replayed, run.replay)), "requests/s")
-        .with("requests_replayed", middle(&|run| run.replayed as f64))
-        .with("seconds", middle(&|run| run.replay.as_secs_f64()))
-        .goals(&[Goal::AtLeast(3e6)]);
+    let replay =
+        Measured::new("recovery_replay", middle(&|run| per_second(run.replayed, run.replay)), "requests/s")
+            .with("requests_replayed", middle(&|run| run.replayed as f64))
+            .with("seconds", middle(&|run| run.replay.as_secs_f64()))
+            .goals(&[Goal::AtLeast(3e6)]);
     Ok(vec![load, replay])
 }

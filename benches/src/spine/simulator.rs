@@ -22,7 +22,8 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let said = output(&mut command)?;
     let last = said.lines().last().ok_or("the simulator said nothing")?;
     let report: Value = serde_json::from_str(last)?;
-    let number = |key: &str| report[key].as_f64().ok_or_else(|| format!("the simulator did not say its {key}"));
+    let number =
+        |key: &str| report[key].as_f64().ok_or_else(|| format!("the simulator did not say its {key}"));
     let (seeds, decisions, took) = (number("seeds")?, number("decisions")?, number("ms")? / 1e3);
     if number("failures")? != 0.0 {
         return Err("the simulator found a failure".into());
@@ -34,8 +35,5 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
             .with("threads", threads.as_str())
             .goals(&[Goal::AtLeast(goal)])
     };
-    Ok(vec![
-        row(ROWS[0], seeds, "seeds/min", 2_000.0),
-        row(ROWS[1], decisions, "decisions/min", 20e6),
-    ])
+    Ok(vec![row(ROWS[0], seeds, "seeds/min", 2_000.0), row(ROWS[1], decisions, "decisions/min", 20e6)])
 }

@@ -39,7 +39,8 @@ where
     S: CheckpointStore,
     F: Fn(PartitionId) -> S,
 {
-    pub(super) fn run(mut self) {
+    /// Runs until it is told to stop; says whether everything was saved by then.
+    pub(super) fn run(mut self) -> bool {
         let _subscriptions = self.subscribe();
         let partitions = std::mem::take(&mut self.partitions);
         let mut slots: Vec<Slot<M, S>> =
@@ -54,7 +55,7 @@ where
             if let Some(deadline) = stop_at {
                 let done = slots.iter().all(is_saved);
                 if done || Instant::now() >= deadline {
-                    return;
+                    return done;
                 }
             }
             if !progressed {
@@ -169,7 +170,7 @@ fn is_saved<M: Machine, S: CheckpointStore>(slot: &Slot<M, S>) -> bool {
     let Some(worker) = &slot.worker else { return true };
     slot.is_stopped()
         || slot.role == Role::Standby
-        || (worker.is_checkpoint_current() && worker.outputs_unacknowledged() == 0)
+        || (worker.is_requested_checkpoint_written() && worker.outputs_unacknowledged() == 0)
 }
 
 fn wall_clock() -> LogTime {
