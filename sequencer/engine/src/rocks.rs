@@ -19,6 +19,9 @@ use crate::machine::Machine;
 use crate::store::{CheckpointStore, PageVisitor, StoreError};
 use crate::worker::open;
 
+/// The RocksDB that is built and tested against. `scripts/setup` puts it in place.
+pub const ROCKSDB_VERSION: &str = "11.8.1";
+
 /// The key of a partition's anchor sorts after all its pages.
 const ANCHOR: u8 = u8::MAX;
 /// Checkpoints waiting for the writer, all partitions together, before committing blocks.
@@ -168,6 +171,29 @@ impl ReadOnlyDb {
     ) -> Result<Option<Anchor>, StoreError> {
         load(&self.db, partition, ReadOptions::default, visit)
     }
+}
+
+/// The RocksDB that this process runs with, which a shared library may have made another one than it was built with.
+///
+/// The database only says so in the options it writes, so one is made in `scratch`, an empty directory, and stays there.
+///
+/// # Errors
+/// [`StoreError`] if no database can be made there.
+pub fn linked_version(scratch: &Path) -> Result<String, StoreError> {
+    drop(CheckpointDb::open(scratch)?);
+    let read = |error: std::io::Error| StoreError::Database {
+        doing: "reading its options",
+        source: Arc::new(error),
+    };
+    for entry in std::fs::read_dir(scratch).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        if entry.file_name().to_string_lossy().starts_with("OPTIONS-") {
+            let options = std::fs::read_to_string(entry.path()).map_err(read)?;
+            let version = options.lines().find_map(|line| line.trim().strip_prefix("rocksdb_version="));
+            return Ok(version.unwrap_or("unknown").to_owned());
+        }
+    }
+    Ok("unknown".to_owned())
 }
 
 /// The checkpoints of one partition.
