@@ -12,7 +12,7 @@ use holdfast_core::Machine;
 use holdfast_engine::Sequencer;
 use holdfast_engine::rocks::CheckpointDb;
 use holdfast_intake::{Intake, IntakeError};
-use holdfast_log::{EmbeddedLog, OrderedLog};
+use holdfast_log::{EmbeddedLog, OpenError, OrderedLog, Topic};
 
 use crate::config::{Config, Loaded};
 use crate::data::{DataDir, Identity, checkpoints_refused, log_refused};
@@ -108,12 +108,20 @@ fn open_log(loaded: &Loaded, data: &DataDir) -> Result<(Arc<dyn OrderedLog>, u32
     let partitions = loaded.partitions_asked.or(identity.as_ref().map(|it| it.partitions));
     let partitions = partitions.unwrap_or(loaded.config.partitions.get());
     let expected_log_id = identity.as_ref().and_then(Identity::log_id);
-    let settings = loaded.config.embedded_log(partitions, expected_log_id)?;
-    let log = EmbeddedLog::open(&data.log(), &settings).map_err(|error| log_refused(&error))?;
+    let open = |partitions| {
+        let settings = loaded.config.embedded_log(partitions, expected_log_id)?;
+        Ok::<_, Failure>(EmbeddedLog::open(&data.log(), &settings))
+    };
+    let mut opened = open(partitions)?;
+    if let (Err(OpenError::PartitionsChanged { was, .. }), None) = (&opened, loaded.partitions_asked) {
+        opened = open(*was)?;
+    }
+    let log = opened.map_err(|error| log_refused(&error))?;
     let log: Arc<dyn OrderedLog> = Arc::new(log);
     if identity.is_none() {
         data.pin(&Identity::of(log.as_ref()))?;
     }
+    let partitions = log.partitions(Topic::InventoryCommands);
     tracing::info!(log_id = %log.log_id(), partitions, data = %data.root().display(), "the log is open");
     Ok((log, partitions))
 }
