@@ -195,14 +195,8 @@ impl Server {
             tracing::warn!("some requests were not answered in time; the same key will get their answer");
         }
         self.retention.end();
-        self.sequencer.stop(self.patience);
-        for status in self.sequencer.statuses() {
-            if status.checkpoint_offset < status.next_offset {
-                tracing::warn!(
-                    partition = status.partition.0,
-                    "the last checkpoint was not finished; the next start replays from the one before"
-                );
-            }
+        if !self.sequencer.stop(self.patience) {
+            tracing::warn!("not every last checkpoint was written in time; the next start replays more of the log");
         }
         self.log.close();
         tracing::info!("ended");

@@ -276,6 +276,12 @@ impl OrderedLog for EmbeddedLog {
         Ok(())
     }
 
+    fn wants_trim(&self) -> bool {
+        let segments = self.shared.segments.snapshot().len();
+        // The one that is being written stays in any case.
+        segments > 1 && self.shared.surplus(segments) > 0
+    }
+
     fn resume(&self, _stream: StreamId) {
         // A failed append fails the whole log, and that is for good.
     }
