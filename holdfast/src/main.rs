@@ -10,6 +10,7 @@ mod data;
 mod doctor;
 mod explain;
 mod failure;
+mod live;
 mod logging;
 mod output;
 mod replay;

@@ -17,6 +17,7 @@ use holdfast_log::{EmbeddedLog, OpenError, OrderedLog, Topic};
 use crate::config::{Config, Loaded};
 use crate::data::{DataDir, Identity, checkpoints_refused, log_refused};
 use crate::failure::{Exit, Failure, causes};
+use crate::live;
 use crate::output;
 use crate::retention::Retention;
 use signals::{Heard, Signals};
@@ -176,6 +177,9 @@ impl Server {
         if let Err(error) = self.data.announce(&address) {
             tracing::warn!(error = causes(&error), "the address could not be written to the data directory");
         }
+        if let Err(error) = live::serve(&self.data.live_socket(), &self.sequencer) {
+            tracing::warn!(error = causes(&error), "`holdfast replay` cannot ask this server for its state");
+        }
         tracing::info!(address, production = config.production, "ready");
         output::data(&address)?;
         while signals.wait(LOOK_EVERY) == Heard::Nothing {
@@ -196,7 +200,9 @@ impl Server {
         }
         self.retention.end();
         if !self.sequencer.stop(self.patience) {
-            tracing::warn!("not every last checkpoint was written in time; the next start replays more of the log");
+            tracing::warn!(
+                "not every last checkpoint was written in time; the next start replays more of the log"
+            );
         }
         self.log.close();
         tracing::info!("ended");
