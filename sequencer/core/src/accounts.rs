@@ -163,7 +163,7 @@ mod tests {
             let (listing, customer) = ((seed >> 60) as u32 % 3, seed >> 33 & 0xfff);
             let entry = model.entry((listing, customer)).or_default();
             if *entry > 0 && seed >> 20 & 1 == 0 {
-                let n = 1 + (seed >> 21) as u32 % *entry;
+                let n = 1 + u32::try_from(seed >> 32).unwrap() % *entry;
                 accounts.take(listing, CustomerId(customer), n);
                 *entry -= n;
             } else {

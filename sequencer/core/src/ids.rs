@@ -358,7 +358,7 @@ mod tests {
         assert!(!table.is_old(table.find(id(1005), hash_of(id(1005)), |_| true).unwrap()));
         let mut moved = Vec::new();
         for bin in 0..4 {
-            table.sweep_bin(bin, |e| number(e) % 10 == 0, |e, at| moved.push((number(e), at)));
+            table.sweep_bin(bin, |e| number(e).is_multiple_of(10), |e, at| moved.push((number(e), at)));
         }
         assert_eq!(moved.len(), 100);
         for (n, at) in moved {

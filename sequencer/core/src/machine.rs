@@ -356,7 +356,7 @@ impl Machine {
                 self.confirm(context, *reservation_id, *customer, *reacquire);
             }
             Command::Release { reservation_id, customer } => {
-                self.release(context, *reservation_id, *customer)
+                self.release(context, *reservation_id, *customer);
             }
             Command::Extend { reservation_id, customer, by_ms, command_id } => {
                 self.extend(context, *reservation_id, *customer, *by_ms, *command_id);

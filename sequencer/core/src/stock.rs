@@ -1,5 +1,7 @@
 //! Commands on stock: set and adjust.
 
+use std::cmp::Reverse;
+
 use holdfast_contracts::ReservationId;
 use holdfast_contracts::command::{AdjustStock, SetStock};
 use holdfast_contracts::decision::Reason;
@@ -85,7 +87,7 @@ impl Machine {
                 (granted > 0).then(|| (hold.decided_at(), granted, hold.entry()))
             })
             .collect();
-        found.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        found.sort_unstable_by_key(|(decided_at, ..)| Reverse(*decided_at));
         let mut ids = Vec::new();
         for (_, granted, entry) in found.into_iter().take(CANCEL_LIST_MAX) {
             if units == 0 {

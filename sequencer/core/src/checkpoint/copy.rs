@@ -47,10 +47,19 @@ struct Frozen {
     stage: Stage,
     /// Entries not yet written as a page.
     buffer: Vec<Entry>,
-    /// Bins that had to be copied before their turn, and what they held: old entries, and new ones by generation.
-    early: BTreeMap<usize, (Vec<Entry>, BTreeMap<u64, Vec<Entry>>)>,
+    /// Bins that had to be copied before their turn, and what they held.
+    early: BTreeMap<usize, EarlyBin>,
     /// Pages of old entries written by this checkpoint.
     elder_pages: u64,
+}
+
+/// What a bin held for the checkpoint when it was copied before its turn.
+#[derive(Debug)]
+struct EarlyBin {
+    /// Entries of generations that have left the window.
+    old: Vec<Entry>,
+    /// New entries, by generation.
+    young: BTreeMap<u64, Vec<Entry>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +93,7 @@ impl Copying {
             let (from, to) = frozen.stretch_of(index, bin, &self.marks);
             young.insert(frozen.generations[index].0, ids.stretch(bin, from, to).copied().collect());
         }
-        frozen.early.insert(bin, (old, young));
+        frozen.early.insert(bin, EarlyBin { old, young });
     }
 
     fn page_number(&mut self, generation: u64) -> u64 {
@@ -243,7 +252,7 @@ impl Machine {
         };
         let last = bin == self.ids.bins();
         if !last {
-            match frozen.early.get(&bin).and_then(|(_, young)| young.get(&generation)) {
+            match frozen.early.get(&bin).and_then(|bin| bin.young.get(&generation)) {
                 Some(early) => frozen.buffer.extend(early.iter().copied()),
                 None => {
                     let (from, to) = frozen.stretch_of(index, bin, &self.copying.marks);
@@ -270,7 +279,7 @@ impl Machine {
         let last = bin == self.ids.bins();
         if !last {
             match frozen.early.get(&bin) {
-                Some((old, _)) => frozen.buffer.extend(old.iter().copied()),
+                Some(EarlyBin { old, .. }) => frozen.buffer.extend(old.iter().copied()),
                 None => {
                     let (start, _) = self.ids.bounds(bin);
                     frozen.buffer.extend(self.ids.stretch(bin, start, frozen.old_before[bin]).copied());

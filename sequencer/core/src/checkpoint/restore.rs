@@ -291,7 +291,7 @@ impl Machine {
 
 /// The entries of a page.
 fn entries(bytes: &[u8]) -> Option<Vec<Entry>> {
-    if bytes.len() % size_of::<Entry>() != 0 {
+    if !bytes.len().is_multiple_of(size_of::<Entry>()) {
         return None;
     }
     let mut entries = vec![Entry::new_zeroed(); bytes.len() / size_of::<Entry>()];
