@@ -14,7 +14,7 @@ mod silence;
 mod stock;
 mod surprises;
 #[cfg(test)]
-mod tale;
+mod tests;
 
 pub(crate) use history::{History, SaleFacts};
 
