@@ -48,7 +48,6 @@ pub(crate) type ReservationId = Arc<str>;
 /// One request and what came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
-    pub(crate) customer: Customer,
     /// Taken before the first byte left.
     pub(crate) sent: Moment,
     /// Taken after the last byte came, or when the buyer stopped listening.
@@ -75,9 +74,9 @@ pub(crate) enum Answer {
     Refused { code: Code, by: DecidedBy, position: Option<Position>, told: Told },
     /// How a reservation stands, in answer to anything but a reserve.
     Stands { reservation: ReservationId, state: State },
-    /// 202: ask again.
+    /// 202, or a 503 that says that the outcome is unknown: ask again.
     Pending,
-    /// 429 or 503: nothing was decided.
+    /// 429, or any other 503: nothing was decided.
     Busy,
     /// The connection broke, or the buyer's patience ended: nothing is known.
     Silence,
@@ -101,7 +100,7 @@ pub(crate) enum DecidedBy {
 }
 
 /// Why something was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Code {
     InsufficientStock,
     PurchaseLimit,
@@ -110,7 +109,6 @@ pub(crate) enum Code {
     Released,
     AlreadyConfirmed,
     NotFound,
-    Other(Box<str>),
 }
 
 /// The state of a reservation.

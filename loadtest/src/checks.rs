@@ -16,7 +16,7 @@ mod surprises;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use history::{History, SaleFacts};
+pub(crate) use history::{History, Hold, Reply, SaleFacts};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,8 +39,11 @@ pub(crate) enum Check {
     UnexpectedAnswers,
 }
 
+/// Tells the faults of a history, one sentence each.
+type Judge = fn(&History) -> Vec<String>;
+
 /// Every check, in the order in which they are reported.
-pub(crate) const CHECKS: [(Check, fn(&History) -> Vec<String>); 8] = [
+pub(crate) const CHECKS: [(Check, Judge); 8] = [
     (Check::Oversold, stock::oversold),
     (Check::Undersold, stock::undersold),
     (Check::LostAnswers, silence::lost_answers),

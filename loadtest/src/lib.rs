@@ -6,8 +6,8 @@
 
 mod books;
 mod checks;
-//mod http;
-//mod server;
-//mod tokens;
+mod http;
+mod server;
+mod tokens;
 
-//pub mod demo;
+pub mod demo;

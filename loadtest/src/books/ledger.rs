@@ -29,10 +29,10 @@ impl Books {
         self.exchanges.fetch_add(1, Ordering::Relaxed);
         let mut pages = self.pages.lock().expect("nobody panics while writing");
         match (&exchange.ask, &exchange.answer) {
-            (Ask::Reserve { .. }, Answer::Granted { reservation, units, .. }) => {
-                if pages.granted.insert(reservation.clone(), *units).is_none() {
-                    self.granted_units.fetch_add(u64::from(*units), Ordering::Relaxed);
-                }
+            (Ask::Reserve { .. }, Answer::Granted { reservation, units, .. })
+                if pages.granted.insert(reservation.clone(), *units).is_none() =>
+            {
+                self.granted_units.fetch_add(u64::from(*units), Ordering::Relaxed);
             }
             (_, Answer::Stands { reservation, state: State::Confirmed })
                 if pages.confirmed.insert(reservation.clone()) =>

@@ -17,7 +17,11 @@ fn wrong(hold: &Hold, facts: &SaleFacts) -> Vec<String> {
     let mut faults = Vec::new();
     for reply in &hold.replies {
         if reply.answer.state() == Some(State::Expired) && reply.received < earliest {
-            faults.push(format!("{} had expired {:?} before it could", hold.id, earliest.since(reply.received)));
+            faults.push(format!(
+                "{} had expired {:?} before it could",
+                hold.id,
+                earliest.since(reply.received)
+            ));
         }
         let open = matches!(reply.answer, Answer::Stands { state: State::Held | State::Paying, .. });
         let forgotten_at = latest.plus(EXPIRY_GRACE);
@@ -26,7 +30,8 @@ fn wrong(hold: &Hold, facts: &SaleFacts) -> Vec<String> {
         }
     }
     // Of several tries, the first may have been the one that counted.
-    let confirmed_from = hold.replies.iter().filter(|it| matches!(it.ask, Ask::Confirm { .. })).map(|it| it.sent).min();
+    let confirmed_from =
+        hold.replies.iter().filter(|it| matches!(it.ask, Ask::Confirm { .. })).map(|it| it.sent).min();
     if let Some(sent) = confirmed_from
         && hold.is_confirmed()
         && sent > latest

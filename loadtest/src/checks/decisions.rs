@@ -30,7 +30,9 @@ fn decided_otherwise(entry: &Entry) -> Vec<String> {
                 // If another body was on its way, that one may have been the first.
                 !entry.strangers.iter().any(|stranger| stranger.sent <= decision.first_told)
             }
-            Answer::Refused { by: DecidedBy::Gate, .. } => is_granted(decision) && reply.sent > decision.before,
+            Answer::Refused { by: DecidedBy::Gate, .. } => {
+                is_granted(decision) && reply.sent > decision.before
+            }
             Answer::Refused { code, position, told, .. } if reply.answer.is_decision() => {
                 let elsewhere = *told == Told::First && decision.position() != *position;
                 !decision.refused_for(code) || elsewhere
@@ -38,7 +40,10 @@ fn decided_otherwise(entry: &Entry) -> Vec<String> {
             _ => false,
         };
         if otherwise {
-            faults.push(format!("{:?} was decided {:?}, and answered {:?}", entry.key, decision.outcome, reply.answer));
+            faults.push(format!(
+                "{:?} was decided {:?}, and answered {:?}",
+                entry.key, decision.outcome, reply.answer
+            ));
         }
     }
     faults

@@ -69,9 +69,16 @@ pub(crate) struct Decision {
 /// The two ways a decision can go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Granted { reservation: ReservationId, units: u32, position: Position },
+    Granted {
+        reservation: ReservationId,
+        units: u32,
+        position: Position,
+    },
     /// A refusal that was only ever told again has no place.
-    Refused { code: Code, position: Option<Position> },
+    Refused {
+        code: Code,
+        position: Option<Position>,
+    },
 }
 
 impl Decision {
@@ -123,7 +130,8 @@ pub(crate) struct History {
 impl Entry {
     /// A request of the sale went unanswered and no decision was told: there may be one that nobody knows.
     pub(crate) fn may_be_decided_unseen(&self) -> bool {
-        self.decision.is_none() && self.replies.iter().any(|it| matches!(it.answer, Answer::Silence | Answer::Pending))
+        self.decision.is_none()
+            && self.replies.iter().any(|it| matches!(it.answer, Answer::Silence | Answer::Pending))
     }
 
     /// The decision, if it belongs to the sale.

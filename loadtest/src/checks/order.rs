@@ -46,7 +46,10 @@ fn in_two_partitions(placed: &[(Position, &Entry, &Decision)]) -> Vec<String> {
     for (position, entry, _) in placed {
         let home = *homes.entry(entry.body.sku).or_insert(position.partition);
         if home != position.partition {
-            faults.push(format!("SKU {} was decided in partition {home} and at {position:?}", entry.body.sku.0));
+            faults.push(format!(
+                "SKU {} was decided in partition {home} and at {position:?}",
+                entry.body.sku.0
+            ));
         }
     }
     faults

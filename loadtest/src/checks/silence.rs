@@ -41,7 +41,9 @@ fn decided_anew(entry: &Entry, decision: &Decision) -> Vec<String> {
                 Answer::Granted { told: Told::First, .. } | Answer::Refused { told: Told::First, .. }
             ) && it.answer.is_decision()
         })
-        .map(|it| format!("{:?} had been answered, and was answered as if it were new: {:?}", entry.key, it.answer))
+        .map(|it| {
+            format!("{:?} had been answered, and was answered as if it were new: {:?}", entry.key, it.answer)
+        })
         .collect()
 }
 
@@ -72,8 +74,12 @@ fn never_answered(hold: &Hold) -> Option<String> {
 /// A reservation that was told of is known ever after, and one that was told to have ended is not open again.
 fn forgotten(hold: &Hold, entry: &Entry) -> Vec<String> {
     let granted_told = entry.decision.as_ref().map_or(Moment::NEVER, |it| it.first_told);
-    let end_told =
-        hold.replies.iter().filter(|it| it.answer.state().is_some_and(State::is_end)).map(|it| it.received).min();
+    let end_told = hold
+        .replies
+        .iter()
+        .filter(|it| it.answer.state().is_some_and(State::is_end))
+        .map(|it| it.received)
+        .min();
     let mut faults = Vec::new();
     for reply in &hold.replies {
         let unknown = matches!(reply.answer, Answer::Refused { code: Code::NotFound, .. });

@@ -52,7 +52,9 @@ fn fits(reply: &Reply) -> bool {
             _ => false,
         },
         (
-            Ask::Confirm { reservation: asked } | Ask::Release { reservation: asked } | Ask::Read { reservation: asked },
+            Ask::Confirm { reservation: asked }
+            | Ask::Release { reservation: asked }
+            | Ask::Read { reservation: asked },
             Answer::Stands { reservation, .. },
         ) => asked == reservation,
         (Ask::Confirm { .. }, Answer::Refused { code, .. }) => matches!(code, Code::Expired | Code::Released),

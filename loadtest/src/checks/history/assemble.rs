@@ -82,7 +82,7 @@ impl Entry {
                 (Outcome::Granted { reservation, units, position }, *told)
             }
             Answer::Refused { code, told, .. } => {
-                (Outcome::Refused { code: code.clone(), position: self.place_of_refusal() }, *told)
+                (Outcome::Refused { code: *code, position: self.place_of_refusal() }, *told)
             }
             _ => return None,
         };

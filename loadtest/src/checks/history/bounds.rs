@@ -59,12 +59,10 @@ impl Hold {
             self.possibly_until = Moment::NEVER;
             return;
         }
-        let released = self.replies.iter().filter(|it| matches!(it.ask, Ask::Release { .. })).map(|it| it.sent);
-        let not_due_before = if facts.clock_trusted {
-            self.after.plus(facts.hold_ttl).minus(CLOCK_SLACK)
-        } else {
-            self.after
-        };
+        let released =
+            self.replies.iter().filter(|it| matches!(it.ask, Ask::Release { .. })).map(|it| it.sent);
+        let not_due_before =
+            if facts.clock_trusted { self.after.plus(facts.hold_ttl).minus(CLOCK_SLACK) } else { self.after };
         self.surely_until = released.min().unwrap_or(Moment::NEVER).min(not_due_before);
 
         let told_ended = self.replies.iter().filter(|it| is_over(&it.answer)).map(|it| it.received).min();

@@ -74,25 +74,32 @@ impl Tale {
     }
 
     /// Customer `who` asks for units with its key `serial`.
-    pub(super) fn asks(mut self, who: u32, serial: u32, units: u32, when: (u64, u64), answer: Answer) -> Self {
+    pub(super) fn asks(
+        mut self,
+        who: u32,
+        serial: u32,
+        units: u32,
+        when: (u64, u64),
+        answer: Answer,
+    ) -> Self {
         let body = Body { sku: Sku(0), units, allow_partial: false };
         let key = Key { customer: Customer(who), serial };
-        self.push(who, when, Ask::Reserve { key, body }, answer);
+        self.push(when, Ask::Reserve { key, body }, answer);
         self
     }
 
-    pub(super) fn confirms(mut self, who: u32, name: &str, when: (u64, u64), answer: Answer) -> Self {
-        self.push(who, when, Ask::Confirm { reservation: name.into() }, answer);
+    pub(super) fn confirms(mut self, name: &str, when: (u64, u64), answer: Answer) -> Self {
+        self.push(when, Ask::Confirm { reservation: name.into() }, answer);
         self
     }
 
-    pub(super) fn releases(mut self, who: u32, name: &str, when: (u64, u64), answer: Answer) -> Self {
-        self.push(who, when, Ask::Release { reservation: name.into() }, answer);
+    pub(super) fn releases(mut self, name: &str, when: (u64, u64), answer: Answer) -> Self {
+        self.push(when, Ask::Release { reservation: name.into() }, answer);
         self
     }
 
-    pub(super) fn reads(mut self, who: u32, name: &str, when: (u64, u64), answer: Answer) -> Self {
-        self.push(who, when, Ask::Read { reservation: name.into() }, answer);
+    pub(super) fn reads(mut self, name: &str, when: (u64, u64), answer: Answer) -> Self {
+        self.push(when, Ask::Read { reservation: name.into() }, answer);
         self
     }
 
@@ -100,17 +107,16 @@ impl Tale {
     pub(super) fn buys(self, who: u32, name: &str, units: u32, when: (u64, u64), offset: u64) -> Self {
         let (sent, told) = when;
         self.asks(who, 0, units, when, granted(name, units, offset)).confirms(
-            who,
             name,
             (told + 1, told + 2 + told - sent),
             stands(name, State::Confirmed),
         )
     }
 
-    fn push(&mut self, who: u32, (sent, received): (u64, u64), ask: Ask, answer: Answer) {
+    fn push(&mut self, (sent, received): (u64, u64), ask: Ask, answer: Answer) {
         assert!(sent < received, "an answer comes after its question");
         let (sent, received) = (at(sent), at(received));
-        self.exchanges.push(Exchange { customer: Customer(who), sent, received, ask, answer });
+        self.exchanges.push(Exchange { sent, received, ask, answer });
     }
 
     /// Everything is asked once more after the sale, and answered as before; holds have ended as they were told to,
@@ -123,17 +129,10 @@ impl Tale {
             if !keys.insert(*key) {
                 continue;
             }
-            let who = exchange.customer.0;
-            self.push(
-                who,
-                (ENDED_MS, ENDED_MS + 1),
-                exchange.ask.clone(),
-                again(exchange.answer.clone()),
-            );
+            self.push((ENDED_MS, ENDED_MS + 1), exchange.ask.clone(), again(exchange.answer.clone()));
             if let Answer::Granted { reservation, .. } = &exchange.answer {
                 let state = end_of(&told, reservation);
                 self.push(
-                    who,
                     (ENDED_MS, ENDED_MS + 1),
                     Ask::Read { reservation: reservation.clone() },
                     stands(reservation, state),
@@ -150,7 +149,7 @@ impl Tale {
     }
 
     #[track_caller]
-    pub(super) fn is_fine(self) {
+    pub(super) fn passes(self) {
         let history = History::new(self.facts, self.exchanges);
         for (name, check) in CHECKS {
             assert_eq!(check(&history), Vec::<String>::new(), "{name:?}");
@@ -158,7 +157,7 @@ impl Tale {
     }
 
     #[track_caller]
-    pub(super) fn is_condemned_for(self, checks: &[Check]) {
+    pub(super) fn fails(self, checks: &[Check]) {
         assert_eq!(self.judged(), checks);
     }
 }
