@@ -190,3 +190,6 @@ async fn exchange(
     let body = response.into_body().collect().await?.to_bytes();
     Ok(Reply { status, is_replay, retry_after, body })
 }
+
+#[cfg(test)]
+mod tests;

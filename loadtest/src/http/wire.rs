@@ -126,3 +126,100 @@ impl From<Standing> for State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use hyper::StatusCode;
+
+    use crate::books::{Body, Customer, Key, Sku};
+
+    fn reserve() -> Ask {
+        let key = Key { customer: Customer(1), serial: 0 };
+        Ask::Reserve { key, body: Body { sku: Sku(0), units: 1, allow_partial: false } }
+    }
+
+    fn reply(status: u16, is_replay: bool, body: &'static str) -> Reply {
+        let status = StatusCode::from_u16(status).unwrap();
+        Reply { status, is_replay, retry_after: None, body: Bytes::from_static(body.as_bytes()) }
+    }
+
+    const HELD: &str = r#"{"reservation_id":"abc","state":"held","lines":[{"sku":"A1","quantity":1,"granted":1}],
+        "expires_in_ms":3000,"position":{"partition":3,"offset":17,"index":2},"decided_by":"sequencer"}"#;
+
+    fn held(told: Told) -> Answer {
+        let position = Position { partition: 3, offset: 17, index: 2 };
+        Answer::Granted { reservation: "abc".into(), units: 1, position, told }
+    }
+
+    fn refused(code: Code, by: DecidedBy, told: Told) -> Answer {
+        Answer::Refused { code, by, position: None, told }
+    }
+
+    #[test]
+    fn a_grant_is_new_with_201_and_repeated_with_200() {
+        assert_eq!(answer_to(&reserve(), &reply(201, false, HELD)), held(Told::First));
+        assert_eq!(answer_to(&reserve(), &reply(200, true, HELD)), held(Told::Again));
+        for (status, is_replay) in [(201, true), (200, false)] {
+            let answer = answer_to(&reserve(), &reply(status, is_replay, HELD));
+            assert!(matches!(answer, Answer::Odd { .. }), "{status} {is_replay}: {answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_its_code_and_by_who_decided() {
+        let of = |status, replay, body| answer_to(&reserve(), &reply(status, replay, body));
+        let sold_out =
+            r#"{"status":422,"code":"INSUFFICIENT_STOCK","decided_by":"sequencer","trace_id":"0"}"#;
+        let (sequencer, gate) = (DecidedBy::Sequencer, DecidedBy::Gate);
+        assert_eq!(of(422, false, sold_out), refused(Code::InsufficientStock, sequencer, Told::First));
+        assert_eq!(of(422, true, sold_out), refused(Code::InsufficientStock, sequencer, Told::Again));
+        let by_gate = r#"{"code":"INSUFFICIENT_STOCK","decided_by":"gate"}"#;
+        assert_eq!(of(422, false, by_gate), refused(Code::InsufficientStock, gate, Told::First));
+        let conflict = r#"{"code":"IDEMPOTENCY_CONFLICT"}"#;
+        assert_eq!(of(409, false, conflict), refused(Code::IdempotencyConflict, sequencer, Told::First));
+    }
+
+    #[test]
+    fn a_code_under_another_status_is_odd() {
+        for (status, body) in [
+            (409, r#"{"code":"INSUFFICIENT_STOCK"}"#),
+            (422, r#"{"code":"PURCHASE_LIMIT"}"#),
+            (500, r#"{"code":"EXPIRED"}"#),
+            (422, "sold out"),
+            (404, r#"{"code":"UNKNOWN_SKU"}"#),
+        ] {
+            let answer = answer_to(&reserve(), &reply(status, false, body));
+            assert!(matches!(answer, Answer::Odd { .. }), "{status} {body}: {answer:?}");
+        }
+    }
+
+    #[test]
+    fn what_decides_nothing_is_told_from_what_may_have() {
+        let of = |status, body| answer_to(&reserve(), &reply(status, false, body));
+        assert_eq!(of(202, r#"{"status":"pending"}"#), Answer::Pending);
+        assert_eq!(of(503, r#"{"code":"OUTCOME_UNKNOWN"}"#), Answer::Pending);
+        assert_eq!(of(503, r#"{"code":"OVERLOADED"}"#), Answer::Busy);
+        assert_eq!(of(429, ""), Answer::Busy);
+    }
+
+    #[test]
+    fn how_a_reservation_stands_is_told_to_everything_else() {
+        let ask = Ask::Read { reservation: "abc".into() };
+        let body = r#"{"reservation_id":"abc","state":"expired"}"#;
+        let stands = Answer::Stands { reservation: "abc".into(), state: State::Expired };
+        assert_eq!(answer_to(&ask, &reply(200, false, body)), stands);
+        let unknown = r#"{"code":"UNKNOWN_RESERVATION"}"#;
+        let not_found = refused(Code::NotFound, DecidedBy::Sequencer, Told::First);
+        assert_eq!(answer_to(&ask, &reply(404, false, unknown)), not_found);
+    }
+
+    #[test]
+    fn availability_is_read_from_a_200_only() {
+        let body = r#"{"sku":"A1","available":1,"held":2,"committed":3,"as_of":{}}"#;
+        let counts = availability(&reply(200, false, body)).unwrap();
+        assert_eq!((counts.available, counts.held, counts.committed), (1, 2, 3));
+        assert!(availability(&reply(503, false, body)).is_none());
+    }
+}
