@@ -75,7 +75,12 @@ impl Recipe {
     pub(crate) async fn start(&self) -> Result<Server, ServerError> {
         let talk = self.open_talk()?;
         let start = |source| ServerError::Start { program: self.program.clone(), source };
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        // The demonstration is the same whatever its caller's shell is set up for.
+        for variable in ["HOLDFAST_CONFIG", "HOLDFAST_DATA", "HOLDFAST_OUTPUT"] {
+            command.env_remove(variable);
+        }
+        let mut child = command
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(&self.data)
             .stdin(Stdio::null())

@@ -38,14 +38,14 @@ pub(crate) enum Manner {
 
 /// How many of a hundred shop in each manner.
 const MIX: [(Manner, u32); 8] = [
-    (Manner::Plain, 36),
+    (Manner::Plain, 34),
     (Manner::Restless, 14),
     (Manner::DoubleClick, 12),
     (Manner::KeyReuse, 8),
     (Manner::Greedy, 8),
     (Manner::NoShow, 11),
     (Manner::Releases, 6),
-    (Manner::Late, 5),
+    (Manner::Late, 7),
 ];
 
 /// One buyer.
