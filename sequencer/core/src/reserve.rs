@@ -89,7 +89,9 @@ impl Machine {
     fn judge(&self, it: &Reserve<'_>, wants: &[Want], hash: TableHash, content: u32) -> Verdict {
         let refuse = |reason, line, value| Verdict::Refused(Answer::Refused { reason, line, value });
 
-        if let Some(at) = self.known(it.reservation_id, hash) {
+        if !cfg!(feature = "mutant-03")
+            && let Some(at) = self.known(it.reservation_id, hash)
+        {
             let entry = self.ids.entry(at);
             let same = entry.fingerprint == content && Answer::unpack(entry.word) != Answer::Done;
             return if same { Verdict::Known(at) } else { Verdict::IdReused };
@@ -169,7 +171,8 @@ impl Machine {
         }
         (0u8..).zip(wants).find_map(|(line, want)| {
             let offered = self.offered(want.sku);
-            (offered < want.quantity).then_some((line, offered))
+            let last_unit = cfg!(feature = "mutant-27") && offered == want.quantity;
+            (offered < want.quantity || last_unit).then_some((line, offered))
         })
     }
 
@@ -278,6 +281,7 @@ impl Machine {
     /// Moves units from available to held, on the customer's account.
     #[inline]
     fn hold_units(&mut self, sku: u32, listing: u32, it: &Reserve<'_>, units: u32) {
+        let units = if cfg!(feature = "mutant-02") { units.min(1) } else { units };
         let counters = self.skus.change(sku);
         counters.available = crate::skus::minus(counters.available, u64::from(units));
         counters.held += u64::from(units);
@@ -368,12 +372,16 @@ impl Machine {
             return 0;
         }
         let nobody_waits = counters.listing == NONE || self.sales.lines[counters.listing as usize].is_empty();
-        if nobody_waits || self.rules.public_passes_line() { counters.available } else { 0 }
+        let free = counters.available + u64::from(cfg!(feature = "mutant-01"));
+        if nobody_waits || self.rules.public_passes_line() { free } else { 0 }
     }
 
     /// Remembers an answer that is not a hold.
     #[inline]
     pub(crate) fn remember(&mut self, id: ReservationId, hash: TableHash, content: u32, answer: Answer) {
+        if cfg!(feature = "mutant-04") && answer != Answer::Done {
+            return;
+        }
         let entry = Entry::new(id, content, answer);
         self.ids.insert(entry, hash);
         self.ids.generations.current_sum().add(entry_element(&entry));
@@ -415,6 +423,16 @@ fn merge(context: &Context<'_, '_>, it: &Reserve<'_>, wants: &mut Vec<Want>) {
         }
         same
     });
+    #[cfg(feature = "mutant-16")]
+    in_map_order(wants);
+}
+
+/// What a bug could make of lines that are collected in a map.
+#[cfg(feature = "mutant-16")]
+#[expect(clippy::disallowed_types, reason = "that is the bug")]
+fn in_map_order(wants: &mut Vec<Want>) {
+    let map: std::collections::HashMap<u64, Want> = wants.drain(..).map(|want| (want.hash, want)).collect();
+    wants.extend(map.into_values());
 }
 
 /// 32 bits over everything that makes two requests the same.

@@ -108,7 +108,8 @@ impl Generations {
         begins.clear();
         begins.extend((0..self.bins).map(end_of));
         self.window.push_back(Generation { number, begins, entries: 0, sum: Sum::default() });
-        while self.window.front().is_some_and(|oldest| oldest.number + GENERATIONS_PER_WINDOW < number) {
+        let kept = GENERATIONS_PER_WINDOW - u64::from(cfg!(feature = "mutant-06"));
+        while self.window.front().is_some_and(|oldest| oldest.number + kept < number) {
             if let Some(left) = self.window.pop_front() {
                 self.remembered -= left.entries;
                 self.spare.push(left.begins);
