@@ -57,6 +57,7 @@ pub use config::EmbeddedConfig;
 use disk::{Disk, RealDisk};
 use error::Doing;
 pub use error::OpenError;
+pub use manifest::FORMAT;
 use manifest::ManifestFile;
 use prepare::Preparer;
 use queue::{Gate, Next, Queue};

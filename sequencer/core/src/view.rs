@@ -144,6 +144,15 @@ impl Machine {
         })
     }
 
+    /// Units of a SKU that count toward a customer's limit in the sale the SKU is in: held, paying, waiting and confirmed.
+    /// `None` if the SKU is not known or in no sale.
+    #[must_use]
+    pub fn view_customer_units(&self, sku: &str, customer: CustomerId) -> Option<u32> {
+        let number = self.skus.find(sku, crate::hash::hash_bytes(sku.as_bytes()))?;
+        let listing = Some(self.skus.get(number).listing).filter(|listing| *listing != NONE)?;
+        Some(self.account(listing, customer))
+    }
+
     /// All SKUs that are known, in the order in which they became so.
     pub fn skus(&self) -> impl Iterator<Item = &str> {
         self.skus.names().numbers().map(|number| self.skus.names().name(number))

@@ -14,7 +14,8 @@ use holdfast_contracts::PartitionId;
 use holdfast_log::{Doorbell, OrderedLog, doorbell};
 
 use crate::machine::Machine;
-use crate::status::PartitionStatus;
+use crate::status::{PartitionState, PartitionStatus};
+use crate::stop::StopReason;
 use crate::store::CheckpointStore;
 use crate::worker::{Role, WorkerConfig};
 
@@ -98,6 +99,17 @@ impl<M> Shared<M> {
         match status.role {
             Role::Active => *lock(&partition.status) = status,
             Role::Standby => *lock(&partition.standby) = Some(status),
+        }
+    }
+
+    /// The thread of a partition's active worker, or of its standby, has ended without being told to.
+    fn publish_end(&self, id: PartitionId, thread: usize) {
+        let Some(partition) = self.partition(id) else { return };
+        let ended = PartitionState::Stopped(StopReason::ThreadEnded);
+        if partition.active.load(Ordering::Acquire) == thread {
+            lock(&partition.status).state = ended;
+        } else if let Some(standby) = lock(&partition.standby).as_mut() {
+            standby.state = ended;
         }
     }
 
