@@ -32,8 +32,10 @@ pub struct IntakeConfig {
     pub durable_wait_ms: NonZeroU64,
     /// Largest body, in bytes. Default 1,048,576.
     pub body_bytes_max: NonZeroU32,
-    /// A client that takes longer to send the head of a request is cut off, in ms; idle connections too. Default 5,000.
+    /// A client that takes longer to send the head of a request, or its first, is cut off, in ms. Default 5,000.
     pub header_timeout_ms: NonZeroU64,
+    /// A connection on which nothing was asked for so long is closed, in ms. Default 60,000.
+    pub idle_timeout_ms: NonZeroU64,
     /// A client that takes longer to send a body is cut off, in ms. Default 10,000.
     pub body_timeout_ms: NonZeroU64,
     /// Bytes of the head of a request. Default 16,384, at least 8,192.
@@ -96,6 +98,7 @@ impl Default for IntakeConfig {
             durable_wait_ms: nz64(5_000),
             body_bytes_max: nz32(1_048_576),
             header_timeout_ms: nz64(5_000),
+            idle_timeout_ms: nz64(60_000),
             body_timeout_ms: nz64(10_000),
             header_bytes_max: nz32(16_384),
             connections_max: nz32(20_000),

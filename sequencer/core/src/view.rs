@@ -153,6 +153,23 @@ impl Machine {
         Some(self.account(listing, customer))
     }
 
+    /// Whether a new reservation of this SKU would be refused for want of stock and for nothing before it: its sale sells, and
+    /// the public may take nothing. A customer's limit is not looked at.
+    #[must_use]
+    pub fn is_sold_out(&self, sku: &str) -> bool {
+        let Some(number) = self.skus.find(sku, crate::hash::hash_bytes(sku.as_bytes())) else { return false };
+        let listing = self.skus.get(number).listing;
+        listing != NONE
+            && self.sales.sale_of(listing).refusal(self.now()).is_none()
+            && self.offered(number) == 0
+    }
+
+    /// Whether anything is remembered of an id.
+    #[must_use]
+    pub fn remembers(&self, id: ReservationId) -> bool {
+        self.known(id, hash_of(id)).is_some()
+    }
+
     /// All SKUs that are known, in the order in which they became so.
     pub fn skus(&self) -> impl Iterator<Item = &str> {
         self.skus.names().numbers().map(|number| self.skus.names().name(number))
