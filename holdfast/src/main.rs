@@ -15,7 +15,6 @@ mod live;
 mod logging;
 mod output;
 mod replay;
-mod retention;
 mod sale;
 mod stock;
 mod token;
