@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::audit::Audit;
@@ -18,10 +18,10 @@ use super::plan::Plan;
 use super::progress::{Progress, Standing};
 use super::report::{Kill, Report, Times};
 use super::shop::{Person, Shop};
-use crate::books::{Books, ClockWatch, Customer, Moment, Sku, Stopwatch};
+use crate::books::{Alarm, Books, ClockWatch, Customer, Moment, Sku, Stopwatch};
 use crate::checks::{History, SaleFacts};
 use crate::http::{Client, Target};
-use crate::server::{Recipe, Server, ServerError, tail};
+use crate::server::{Recipe, Server, ServerError, kill, tail};
 use crate::tokens::{Issuer, TokenError};
 
 /// How often the sale is looked at.
@@ -251,6 +251,7 @@ impl<'a> Sale<'a> {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let units = u64::from(self.config.units);
+        let mut shot = self.load();
         loop {
             tokio::select! {
                 left = buyers.join_next() => match left {
@@ -258,21 +259,22 @@ impl<'a> Sale<'a> {
                     Some(Err(_)) => return Err(DemoError::Failed),
                     Some(Ok(())) => continue,
                 },
+                status = self.server.wait() => {
+                    let Some(fired) = shot.try_recv().ok() else {
+                        return Err(blame(&self.recipe, ServerError::Ended(status.map_err(|it| blame(&self.recipe, it))?)));
+                    };
+                    self.revive(&fired).await?;
+                    shot = self.load();
+                }
                 _ = look.tick() => {}
             }
             self.clocks.look();
-            if let Some(status) = self.server.ended().map_err(|error| blame(&self.recipe, error))? {
-                return Err(blame(&self.recipe, ServerError::Ended(status)));
-            }
             let sold = self.shop.books.confirmed_units();
             self.progress.show(&Standing {
                 sold,
                 requests: self.shop.books.exchanges(),
                 buyers: buyers.len(),
             });
-            if self.is_time_to_kill() {
-                self.kill().await?;
-            }
             let late = self.watch.now().since(opened) > self.config.give_up_after;
             if (sold >= units || late) && !*self.over.borrow() {
                 self.progress.say(if late { "giving up" } else { "sold out" });
@@ -281,39 +283,48 @@ impl<'a> Sale<'a> {
         }
     }
 
-    /// The first time in the rush, when half of the units are promised; then on the way to the last unit.
-    fn is_time_to_kill(&self) -> bool {
-        let done = u64::try_from(self.kills.len()).unwrap_or(u64::MAX);
-        let planned = u64::from(self.config.kills);
+    /// Prepares the next death of the server, if there is to be one. The first comes in the rush, when half of the units
+    /// are promised; the others on the way to the last unit.
+    fn load(&self) -> oneshot::Receiver<Shot> {
+        let (fired, shot) = oneshot::channel();
+        let (done, planned) =
+            (u64::try_from(self.kills.len()).unwrap_or(u64::MAX), u64::from(self.config.kills));
         let units = u64::from(self.config.units);
-        if done >= planned {
-            return false;
-        }
-        match done {
-            0 => self.shop.books.granted_units() * 2 >= units,
-            _ => self.shop.books.confirmed_units() * (planned + 1) >= units * (done + 1),
-        }
+        let Some(pid) = self.server.pid().filter(|_| done < planned) else { return shot };
+        let (watch, shop) = (self.watch, Arc::downgrade(&self.shop));
+        let ring = Box::new(move || {
+            let in_flight = shop.upgrade().map_or(0, |shop| shop.client.in_flight());
+            kill(pid);
+            // Whoever would hear of it is gone when the sale was given up.
+            let _ = fired.send(Shot { at: watch.now(), in_flight });
+        });
+        let confirmed_units = if done == 0 { 0 } else { (units * (done + 1)).div_ceil(planned + 1) };
+        self.shop.books.set_alarm(Alarm { granted_units: units.div_ceil(2), confirmed_units, ring });
+        shot
     }
 
-    async fn kill(&mut self) -> Result<(), DemoError> {
-        let killed = self.watch.now();
-        let in_flight = self.shop.client.in_flight();
+    /// Starts the server again after it was killed.
+    async fn revive(&mut self, shot: &Shot) -> Result<(), DemoError> {
         let life = self.target.borrow().life + 1;
         let (promised, sold) = (self.shop.books.granted_units(), self.shop.books.confirmed_units());
-        let recipe = self.recipe.clone();
-        let blamed = |error| blame(&recipe, error);
-        self.server.kill().await.map_err(blamed)?;
         self.target.send_replace(Target { address: None, life });
-        self.server = self.recipe.start().await.map_err(blamed)?;
+        self.server = self.recipe.start().await.map_err(|error| blame(&self.recipe, error))?;
         let ready = self.watch.now();
         self.target.send_replace(Target { address: Some(self.server.address), life });
         self.progress.say(&format!(
-            "kill -9 with {promised} units promised, {sold} sold and {in_flight} requests under way; back after {} ms",
-            ready.since(killed).as_millis()
+            "kill -9 with {promised} units promised, {sold} sold and {} requests under way; back after {} ms",
+            shot.in_flight,
+            ready.since(shot.at).as_millis()
         ));
-        self.kills.push(Kill { killed, ready, in_flight, promised, sold });
+        self.kills.push(Kill { killed: shot.at, ready, in_flight: shot.in_flight, promised, sold });
         Ok(())
     }
+}
+
+/// That the server was killed.
+struct Shot {
+    at: Moment,
+    in_flight: usize,
 }
 
 fn blame(recipe: &Recipe, error: ServerError) -> DemoError {
