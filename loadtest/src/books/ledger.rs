@@ -20,7 +20,8 @@ pub(crate) struct Books {
 pub(crate) struct Alarm {
     pub(crate) granted_units: u64,
     pub(crate) confirmed_units: u64,
-    pub(crate) ring: Box<dyn FnOnce() + Send>,
+    /// Gets the units that are promised and sold by then.
+    pub(crate) ring: Box<dyn FnOnce(u64, u64) + Send>,
 }
 
 #[derive(Default)]
@@ -53,7 +54,7 @@ impl Books {
         }
         pages.exchanges.push(exchange);
         if let Some(alarm) = pages.alarm.take_if(|it| self.has_come_to(it)) {
-            (alarm.ring)();
+            (alarm.ring)(self.granted_units(), self.confirmed_units());
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) struct Times {
 
 /// One death of the server.
 pub(super) struct Kill {
-    pub(super) killed: Moment,
+    pub(super) at: Moment,
     pub(super) ready: Moment,
     pub(super) in_flight: usize,
     pub(super) promised: u64,
@@ -249,19 +249,17 @@ impl KillFigures {
         };
         let heard = |answer: &Answer| *answer != Answer::Silence;
         let first_answer =
-            replies().filter(|it| it.sent >= kill.killed && heard(&it.answer)).map(|it| it.received).min();
+            replies().filter(|it| it.sent >= kill.at && heard(&it.answer)).map(|it| it.received).min();
         let unheard = history.entries.iter().filter_map(|it| it.of_the_sale());
         Self {
-            at_ms: millis(kill.killed.since(times.opened)),
+            at_ms: millis(kill.at.since(times.opened)),
             units_promised: kill.promised,
             units_sold: kill.sold,
             in_flight: kill.in_flight,
-            ready_after_ms: millis(kill.ready.since(kill.killed)),
-            first_answer_after_ms: first_answer.map(|it| millis(it.since(kill.killed))),
-            answered_before: replies().filter(|it| it.received < kill.killed && heard(&it.answer)).count(),
-            decided_unheard: unheard
-                .filter(|it| it.before <= kill.killed && it.first_told > kill.killed)
-                .count(),
+            ready_after_ms: millis(kill.ready.since(kill.at)),
+            first_answer_after_ms: first_answer.map(|it| millis(it.since(kill.at))),
+            answered_before: replies().filter(|it| it.received < kill.at && heard(&it.answer)).count(),
+            decided_unheard: unheard.filter(|it| it.before <= kill.at && it.first_told > kill.at).count(),
         }
     }
 }

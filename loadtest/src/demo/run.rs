@@ -198,8 +198,9 @@ impl<'a> Sale<'a> {
         self.organiser().open_sale(self.config).await?;
         let opened = self.watch.now();
         self.progress.say("the sale is open");
+        let shot = self.load();
         let buyers = self.let_them_in();
-        self.watch_over(buyers, opened).await?;
+        self.watch_over(buyers, opened, shot).await?;
         let sold = self.watch.now();
         self.progress.finish();
 
@@ -225,7 +226,7 @@ impl<'a> Sale<'a> {
     }
 
     fn facts(&self, ended: Moment) -> SaleFacts {
-        let short = self.kills.iter().all(|it| it.ready.since(it.killed) <= AWAY_MAX);
+        let short = self.kills.iter().all(|it| it.ready.since(it.at) <= AWAY_MAX);
         SaleFacts {
             supply: BTreeMap::from([(Sku(0), u64::from(self.config.units))]),
             hold_ttl: self.config.hold_ttl,
@@ -247,11 +248,15 @@ impl<'a> Sale<'a> {
     }
 
     /// Until the last buyer has left.
-    async fn watch_over(&mut self, mut buyers: JoinSet<()>, opened: Moment) -> Result<(), DemoError> {
+    async fn watch_over(
+        &mut self,
+        mut buyers: JoinSet<()>,
+        opened: Moment,
+        mut shot: oneshot::Receiver<Kill>,
+    ) -> Result<(), DemoError> {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let units = u64::from(self.config.units);
-        let mut shot = self.load();
         loop {
             tokio::select! {
                 left = buyers.join_next() => match left {
@@ -263,7 +268,7 @@ impl<'a> Sale<'a> {
                     let Some(fired) = shot.try_recv().ok() else {
                         return Err(blame(&self.recipe, ServerError::Ended(status.map_err(|it| blame(&self.recipe, it))?)));
                     };
-                    self.revive(&fired).await?;
+                    self.revive(fired).await?;
                     shot = self.load();
                 }
                 _ = look.tick() => {}
@@ -285,18 +290,19 @@ impl<'a> Sale<'a> {
 
     /// Prepares the next death of the server, if there is to be one. The first comes in the rush, when half of the units
     /// are promised; the others on the way to the last unit.
-    fn load(&self) -> oneshot::Receiver<Shot> {
+    fn load(&self) -> oneshot::Receiver<Kill> {
         let (fired, shot) = oneshot::channel();
         let (done, planned) =
             (u64::try_from(self.kills.len()).unwrap_or(u64::MAX), u64::from(self.config.kills));
         let units = u64::from(self.config.units);
         let Some(pid) = self.server.pid().filter(|_| done < planned) else { return shot };
         let (watch, shop) = (self.watch, Arc::downgrade(&self.shop));
-        let ring = Box::new(move || {
+        let ring = Box::new(move |promised, sold| {
             let in_flight = shop.upgrade().map_or(0, |shop| shop.client.in_flight());
+            let at = watch.now();
             kill(pid);
             // Whoever would hear of it is gone when the sale was given up.
-            let _ = fired.send(Shot { at: watch.now(), in_flight });
+            let _ = fired.send(Kill { at, ready: at, in_flight, promised, sold });
         });
         let confirmed_units = if done == 0 { 0 } else { (units * (done + 1)).div_ceil(planned + 1) };
         self.shop.books.set_alarm(Alarm { granted_units: units.div_ceil(2), confirmed_units, ring });
@@ -304,27 +310,22 @@ impl<'a> Sale<'a> {
     }
 
     /// Starts the server again after it was killed.
-    async fn revive(&mut self, shot: &Shot) -> Result<(), DemoError> {
+    async fn revive(&mut self, mut kill: Kill) -> Result<(), DemoError> {
         let life = self.target.borrow().life + 1;
-        let (promised, sold) = (self.shop.books.granted_units(), self.shop.books.confirmed_units());
         self.target.send_replace(Target { address: None, life });
         self.server = self.recipe.start().await.map_err(|error| blame(&self.recipe, error))?;
-        let ready = self.watch.now();
+        kill.ready = self.watch.now();
         self.target.send_replace(Target { address: Some(self.server.address), life });
         self.progress.say(&format!(
-            "kill -9 with {promised} units promised, {sold} sold and {} requests under way; back after {} ms",
-            shot.in_flight,
-            ready.since(shot.at).as_millis()
+            "kill -9 with {} units promised, {} sold and {} requests under way; back after {} ms",
+            kill.promised,
+            kill.sold,
+            kill.in_flight,
+            kill.ready.since(kill.at).as_millis()
         ));
-        self.kills.push(Kill { killed: shot.at, ready, in_flight: shot.in_flight, promised, sold });
+        self.kills.push(kill);
         Ok(())
     }
-}
-
-/// That the server was killed.
-struct Shot {
-    at: Moment,
-    in_flight: usize,
 }
 
 fn blame(recipe: &Recipe, error: ServerError) -> DemoError {
