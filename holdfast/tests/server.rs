@@ -66,6 +66,8 @@ fn another_log_than_the_directory_belongs_to_is_refused() {
     }
     fs::remove_dir_all(data.join("log")).expect("it is ours");
     refused(&data, &[], 69, "NO_LOG");
+    // Only its lock file is there.
+    fs::remove_dir_all(data.join("log")).expect("it is ours");
     fs::rename(other.join("log"), data.join("log")).expect("both are ours");
     refused(&data, &[], 1, "OTHER_LOG");
 }
