@@ -135,7 +135,7 @@ impl Report {
         ended_in_order: bool,
         clock_moved_ms: u64,
     ) -> Self {
-        let (verdict, faults) = Verdict::of(history);
+        let (verdict, mut faults) = Verdict::of(history);
         let counts = Counts::of(history);
         let server = ServerFigures {
             available: counted.available,
@@ -146,7 +146,13 @@ impl Report {
             ended_in_order,
         };
         let all_killed = kills.len() == usize::try_from(config.kills).unwrap_or(usize::MAX);
-        let exact = verdict.is_clean() && server.agrees && ended_in_order && all_killed;
+        let besides = [
+            (server.agrees, "the server counts otherwise than it told its buyers"),
+            (ended_in_order, "the server did not end in good order when it was told to"),
+            (all_killed, "the server was not killed as often as planned"),
+        ];
+        faults.extend(besides.iter().filter(|(good, _)| !good).map(|(_, what)| (*what).to_owned()));
+        let exact = verdict.is_clean() && besides.iter().all(|(good, _)| *good);
         Self {
             exact,
             verdict,

@@ -15,7 +15,7 @@ use super::buyer::Buyer;
 use super::config::{ConfigError, DemoConfig};
 use super::organiser::{Organiser, SKU, UNITS_PER_CUSTOMER_MAX};
 use super::plan::Plan;
-use super::progress::{Progress, Standing};
+use super::progress::{self, Progress, Standing};
 use super::report::{Kill, Report, Times};
 use super::shop::{Person, Shop};
 use crate::books::{Alarm, Books, ClockWatch, Customer, Moment, Sku, Stopwatch};
@@ -46,17 +46,9 @@ pub enum DemoError {
     /// Files or threads cannot be had.
     #[error("preparing the demonstration")]
     Prepare(#[source] io::Error),
-    /// The server failed.
-    #[error("{error}; the last it said, in {}:\n{}", talk.display(), lines.join("\n"))]
-    Server {
-        /// How.
-        #[source]
-        error: ServerError,
-        /// Where its standard error went.
-        talk: PathBuf,
-        /// The end of that file.
-        lines: Vec<String>,
-    },
+    /// The server failed. What it said stands in its data directory, which is kept.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// Buyers cannot be given tokens.
     #[error(transparent)]
     Tokens(#[from] TokenError),
@@ -97,9 +89,11 @@ pub fn run(config: &DemoConfig) -> Result<Report, DemoError> {
 
 async fn sale(config: &DemoConfig) -> Result<Report, DemoError> {
     let home = Home::open(config.data.as_deref())?;
-    let result = Sale::prepare(config, home.path()).await?.hold().await;
-    let keep = !result.as_ref().is_ok_and(Report::is_exact);
-    home.close(keep);
+    let held = async { Sale::prepare(config, home.path()).await?.hold().await };
+    let result = held.await;
+    if !result.as_ref().is_ok_and(Report::is_exact) {
+        home.keep();
+    }
     result
 }
 
@@ -127,8 +121,13 @@ impl Home {
         &self.path
     }
 
-    fn close(mut self, keep: bool) {
-        if keep && let Some(temporary) = self.temporary.take() {
+    /// For whoever wants to know what went wrong.
+    fn keep(mut self) {
+        let talk = self.path.join(TALK);
+        let lines = tail(&talk, TALK_LINES_MAX).join("\n");
+        progress::say(&format!("the server's data stay in {}", self.path.display()));
+        progress::say(&format!("the last it said, in {}:\n{lines}", talk.display()));
+        if let Some(temporary) = self.temporary.take() {
             let _ = temporary.keep();
         }
     }
@@ -156,7 +155,7 @@ impl<'a> Sale<'a> {
         let (watch, clocks) = (Stopwatch::start(), ClockWatch::start());
         let recipe = Recipe { program: config.server.clone(), data: data.to_owned(), talk: data.join(TALK) };
         progress.say(&format!("starting {} on {}", recipe.program.display(), data.display()));
-        let server = recipe.start().await.map_err(|error| blame(&recipe, error))?;
+        let server = recipe.start().await?;
         let (target, seen) = watch::channel(Target { address: Some(server.address), life: 0 });
         let (over, is_over) = watch::channel(false);
         let issuer = Issuer::open(data)?;
@@ -214,7 +213,7 @@ impl<'a> Sale<'a> {
         audit.ask(&self.shop, &self.people, connections).await;
 
         let facts = self.facts(ended);
-        let ended_in_order = self.server.end().await.map_err(|error| blame(&self.recipe, error))?.success();
+        let ended_in_order = self.server.end().await?.success();
         let times = Times { opened, sold, ended, audited: self.watch.now() };
         let history = History::new(facts, self.shop.books.read());
         let moved_ms = self.clocks.moved_ms_max();
@@ -266,7 +265,7 @@ impl<'a> Sale<'a> {
                 },
                 status = self.server.wait() => {
                     let Some(fired) = shot.try_recv().ok() else {
-                        return Err(blame(&self.recipe, ServerError::Ended(status.map_err(|it| blame(&self.recipe, it))?)));
+                        return Err(ServerError::Ended(status?).into());
                     };
                     self.revive(fired).await?;
                     shot = self.load();
@@ -313,7 +312,7 @@ impl<'a> Sale<'a> {
     async fn revive(&mut self, mut kill: Kill) -> Result<(), DemoError> {
         let life = self.target.borrow().life + 1;
         self.target.send_replace(Target { address: None, life });
-        self.server = self.recipe.start().await.map_err(|error| blame(&self.recipe, error))?;
+        self.server = self.recipe.start().await?;
         kill.ready = self.watch.now();
         self.target.send_replace(Target { address: Some(self.server.address), life });
         self.progress.say(&format!(
@@ -326,8 +325,4 @@ impl<'a> Sale<'a> {
         self.kills.push(kill);
         Ok(())
     }
-}
-
-fn blame(recipe: &Recipe, error: ServerError) -> DemoError {
-    DemoError::Server { error, talk: recipe.talk.clone(), lines: tail(&recipe.talk, TALK_LINES_MAX) }
 }
