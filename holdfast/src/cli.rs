@@ -70,6 +70,8 @@ pub(crate) enum Command {
     },
     /// Print a token of a development server, and nothing else
     Token(Token),
+    /// Hold a whole sale against a server that is killed in the middle; exit 0 only if the verdict is exact
+    Demo(Demo),
     /// Print a script that completes commands in a shell
     Completions {
         /// The shell
@@ -90,6 +92,35 @@ pub(crate) struct Up {
     /// Refuse to start without configured keys
     #[arg(long)]
     pub(crate) production: bool,
+}
+
+/// The data directory, if one is given, must be empty.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many people want to buy
+    #[arg(long)]
+    pub(crate) buyers: Option<u32>,
+    /// Units on the shelf
+    #[arg(long)]
+    pub(crate) units: Option<u32>,
+    /// What the buyers do follows from it
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Connections that the buyers share
+    #[arg(long)]
+    pub(crate) connections: Option<u32>,
+    /// How often the server is killed
+    #[arg(long)]
+    pub(crate) kills: Option<u32>,
+    /// How long an unpaid hold lives
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub(crate) hold_ttl: Option<Duration>,
+    /// When a sale that does not sell out is given up
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub(crate) give_up_after: Option<Duration>,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -66,6 +66,11 @@ impl DataDir {
         self.root.join("address")
     }
 
+    /// Where a running server says what its state is.
+    pub(crate) fn live_socket(&self) -> PathBuf {
+        self.root.join("live.sock")
+    }
+
     /// The mode the last server ran in.
     fn mode_file(&self) -> PathBuf {
         self.root.join("mode")
@@ -124,6 +129,7 @@ impl DataDir {
     pub(crate) fn withdraw(&self) {
         // One that stays behind after a crash is found out by whoever calls it.
         fs::remove_file(self.address_file()).ok();
+        fs::remove_file(self.live_socket()).ok();
     }
 
     /// The log, only to be read, whether a server runs on it or not.

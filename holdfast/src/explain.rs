@@ -9,9 +9,9 @@ mod seen;
 mod watch;
 mod words;
 
-use holdfast_contracts::{PartitionId, ReservationId};
+use holdfast_contracts::{Offset, PartitionId, ReservationId};
 use holdfast_core::{IdView, ReservationView};
-use holdfast_log::{OrderedLog, Topic};
+use holdfast_log::{OrderedLog, StreamId, Topic};
 use serde::Serialize;
 
 use crate::data::DataDir;
@@ -162,6 +162,11 @@ pub(crate) fn run(data: &DataDir, id: &str, output: Output) -> Result<(), Failur
         output.say(note);
     }
     if explanation.history.is_empty() {
+        let is_whole = (0..partitions)
+            .all(|it| log.watermarks(StreamId::inventory_commands(PartitionId(it))).low == Offset(0));
+        if !is_whole {
+            output.say("the log no longer reaches back to the beginning; what is older cannot be told");
+        }
         return Err(Failure::new(Exit::Failed, "UNKNOWN_ID", format!("the log does not mention {id}")).advise(
             "check the id and the data directory; a request that was refused before the log (by the gate, or as \
              malformed) leaves nothing there",

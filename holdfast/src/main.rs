@@ -7,9 +7,11 @@ mod cli;
 mod client;
 mod config;
 mod data;
+mod demo;
 mod doctor;
 mod explain;
 mod failure;
+mod live;
 mod logging;
 mod output;
 mod replay;
@@ -29,6 +31,7 @@ use client::{Client, Reach};
 use config::Loaded;
 use data::DataDir;
 use failure::Failure;
+use holdfast_loadtest::demo::DemoConfig;
 use output::Output;
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn run(command: &Command, common: &Common, output: Output) -> Result<(), Failure
             doctor::run(&doctor::Subject::of(&loaded), output)
         }
         Command::Token(it) => token::run(&loaded()?, &it.subject, &it.scope, it.ttl),
+        Command::Demo(it) => demo::run(&demo_config(it, common)?, it.json, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "holdfast", &mut script);
@@ -82,6 +86,21 @@ fn with_flags(mut loaded: Loaded, up: &cli::Up) -> Loaded {
     loaded.partitions_asked = up.partitions.or(loaded.partitions_asked);
     loaded.config.intake.listen = up.listen.unwrap_or(loaded.config.intake.listen);
     loaded
+}
+
+fn demo_config(flags: &cli::Demo, common: &Common) -> Result<DemoConfig, Failure> {
+    let usual = DemoConfig::new(demo::this_executable()?);
+    Ok(DemoConfig {
+        data: common.data.clone(),
+        buyers: flags.buyers.unwrap_or(usual.buyers),
+        units: flags.units.unwrap_or(usual.units),
+        seed: flags.seed.unwrap_or(usual.seed),
+        connections: flags.connections.unwrap_or(usual.connections),
+        kills: flags.kills.unwrap_or(usual.kills),
+        hold_ttl: flags.hold_ttl.unwrap_or(usual.hold_ttl),
+        give_up_after: flags.give_up_after.unwrap_or(usual.give_up_after),
+        ..usual
+    })
 }
 
 fn client(server: &cli::Server, loaded: &Loaded) -> Result<Client, Failure> {

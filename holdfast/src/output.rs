@@ -1,8 +1,9 @@
 //! What commands print: data on stdout in the form that was asked for, talk on stderr.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use clap::ValueEnum;
+use comfy_table::ContentArrangement;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -159,6 +160,9 @@ fn ndjson(value: Value) -> String {
 
 fn table_text(table: &Table) -> String {
     let mut drawn = comfy_table::Table::new();
+    if let Some(width) = terminal_width() {
+        drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     drawn.load_style(UTF8_BORDERS_ONLY).set_header(table.columns.clone());
     for row in &table.rows {
         drawn.add_row(row.clone());
@@ -167,6 +171,15 @@ fn table_text(table: &Table) -> String {
         Some(title) => format!("{title}\n{drawn}"),
         None => drawn.to_string(),
     }
+}
+
+/// Columns of the terminal, if stdout is one.
+fn terminal_width() -> Option<u16> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    rustix::termios::tcgetwinsize(&stdout).ok().map(|size| size.ws_col).filter(|width| *width > 0)
 }
 
 fn csv_text(table: &Table) -> Result<String, Failure> {

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use holdfast_contracts::decision::decode_decisions;
-use holdfast_contracts::{Digest, LogTime, Offset, OutSeq, PartitionId};
+use holdfast_contracts::{LogTime, Offset, OutSeq, PartitionId};
 use holdfast_core::{Machine, MachineConfig, PageSink};
 use holdfast_engine::rocks::ReadOnlyDb;
 use holdfast_engine::{
@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::bounded::BoundedLog;
 use crate::data::{DataDir, checkpoints_refused};
 use crate::failure::{Exit, Failure, causes};
+use crate::live::{self, LiveState};
 use crate::output::{Answer, Output, Table};
 
 /// What a replay of one partition came to.
@@ -31,9 +32,8 @@ pub(crate) struct Replayed {
     pub(crate) to_offset: u64,
     /// Digest of the state after all of it.
     pub(crate) digest: String,
-    /// Where the live state was written down last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) checkpoint: Option<Compared>,
+    /// Where the live state is known, oldest first: in the checkpoint, and from the server if one runs.
+    pub(crate) live: Vec<Compared>,
     /// Outputs in the decisions log that were compared, byte for byte with their chain.
     pub(crate) outputs_compared: u64,
     /// Outputs of the last commands that are not in the decisions log yet.
@@ -43,9 +43,10 @@ pub(crate) struct Replayed {
     pub(crate) difference: Option<String>,
 }
 
-/// A digest written by the server, beside the one the replay has at the same place.
+/// A digest of the live state, beside the one the replay has at the same place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Compared {
+    pub(crate) source: &'static str,
     pub(crate) offset: u64,
     pub(crate) live_digest: String,
     pub(crate) replayed_digest: String,
@@ -63,7 +64,8 @@ impl Answer for Replays {
             "from",
             "to",
             "digest",
-            "live at",
+            "live",
+            "at",
             "live digest",
             "replayed there",
             "outputs compared",
@@ -71,12 +73,13 @@ impl Answer for Replays {
             "verdict",
         ]);
         for it in &self.0 {
-            let compared = it.checkpoint.as_ref();
+            let compared = it.live.last();
             table.row([
                 it.partition.to_string(),
                 it.from_offset.to_string(),
                 it.to_offset.to_string(),
                 it.digest.clone(),
+                compared.map(|it| it.source.to_owned()).unwrap_or_default(),
                 compared.map(|it| it.offset.to_string()).unwrap_or_default(),
                 compared.map(|it| it.live_digest.clone()).unwrap_or_default(),
                 compared.map(|it| it.replayed_digest.clone()).unwrap_or_default(),
@@ -91,6 +94,11 @@ impl Answer for Replays {
 
 /// Replays every partition, or one, and prints what came of it.
 pub(crate) fn run(data: &DataDir, only: Option<u32>, output: Output) -> Result<(), Failure> {
+    // Asked first: what it has seen is in the log by the time the log is opened.
+    let server = live::ask(&data.live_socket());
+    if server.is_some() {
+        output.say("a server runs on this data directory and has said what its state is");
+    }
     let log: Arc<dyn OrderedLog> = Arc::new(data.read_log()?);
     let checkpoints = data.read_checkpoints()?;
     let partitions = log.partitions(Topic::InventoryCommands);
@@ -100,7 +108,8 @@ pub(crate) fn run(data: &DataDir, only: Option<u32>, output: Output) -> Result<(
     let wanted = (0..partitions).filter(|partition| only.is_none_or(|only| only == *partition));
     let mut replays = Vec::new();
     for partition in wanted {
-        replays.push(replay(&log, checkpoints.as_ref(), PartitionId(partition))?);
+        let state = server.iter().flatten().find(|state| state.partition == partition);
+        replays.push(replay(&log, checkpoints.as_ref(), state, PartitionId(partition))?);
         output.say(&format!("partition {partition} replayed"));
     }
     let replays = Replays(replays);
@@ -115,6 +124,34 @@ pub(crate) fn run(data: &DataDir, only: Option<u32>, output: Output) -> Result<(
     Ok(())
 }
 
+/// A place where the live state is known.
+struct Mark {
+    source: &'static str,
+    offset: Offset,
+    out_seq: OutSeq,
+    digest: String,
+}
+
+impl Mark {
+    fn all(anchor: Option<&Anchor>, server: Option<&LiveState>) -> Vec<Self> {
+        let checkpoint = anchor.map(|it| Self {
+            source: "checkpoint",
+            offset: it.next_offset,
+            out_seq: it.out_seq,
+            digest: it.digest.to_string(),
+        });
+        let server = server.map(|it| Self {
+            source: "server",
+            offset: Offset(it.next_offset),
+            out_seq: OutSeq(it.out_seq),
+            digest: it.digest.clone(),
+        });
+        let mut marks: Vec<_> = checkpoint.into_iter().chain(server).collect();
+        marks.sort_by_key(|mark| mark.offset);
+        marks
+    }
+}
+
 /// Replays one partition.
 ///
 /// # Errors
@@ -122,6 +159,7 @@ pub(crate) fn run(data: &DataDir, only: Option<u32>, output: Output) -> Result<(
 pub(crate) fn replay(
     log: &Arc<dyn OrderedLog>,
     checkpoints: Option<&ReadOnlyDb>,
+    server: Option<&LiveState>,
     partition: PartitionId,
 ) -> Result<Replayed, Failure> {
     let commands = StreamId::inventory_commands(partition);
@@ -137,14 +175,19 @@ pub(crate) fn replay(
         from_offset: from.0,
         to_offset: marks.end.0,
         digest: String::new(),
-        checkpoint: None,
+        live: Vec::new(),
         outputs_compared: 0,
         outputs_to_come: 0,
         difference: None,
     };
-    let first_stop = anchor.as_ref().map_or(marks.end, |anchor| anchor.next_offset.min(marks.end));
+    if let Some(other) = anchor.as_ref().filter(|anchor| anchor.log_id != log.log_id()) {
+        replayed.difference = Some(format!("the checkpoint belongs to log {}", other.log_id));
+        return Ok(replayed);
+    }
+    let known = Mark::all(anchor.as_ref(), server);
+    let first_stop = known.first().map_or(marks.end, |mark| mark.offset.min(marks.end));
     let view = Arc::new(BoundedLog::new(Arc::clone(log), first_stop));
-    let run = || Run::new(&view, store, partition)?.go(&view, anchor.as_ref(), marks.end, &mut replayed);
+    let run = || Run::new(&view, store, partition)?.go(&view, &known, marks.end, &mut replayed);
     let stopped = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(())) => return Ok(replayed),
         Ok(Err(reason)) => reason,
@@ -185,23 +228,26 @@ impl<'a> Run<'a> {
         Ok(Self { worker, log, partition, first_out_seq })
     }
 
-    /// To the checkpoint, then to the end.
+    /// To every place where the live state is known, then to the end.
     fn go(
         mut self,
         view: &BoundedLog,
-        anchor: Option<&Anchor>,
+        known: &[Mark],
         end: Offset,
         replayed: &mut Replayed,
     ) -> Result<(), StopReason> {
-        self.run_to_end()?;
-        if let Some(anchor) = anchor {
-            let digest = self.worker.machine().digest();
-            replayed.checkpoint = Some(Compared {
-                offset: anchor.next_offset.0,
-                live_digest: anchor.digest.to_string(),
-                replayed_digest: digest.to_string(),
+        for mark in known {
+            view.show_up_to(mark.offset.min(end));
+            self.run_to_end()?;
+            let digest = self.worker.machine().digest().to_string();
+            let difference = self.against(mark, &digest);
+            replayed.difference = replayed.difference.take().or(difference);
+            replayed.live.push(Compared {
+                source: mark.source,
+                offset: mark.offset.0,
+                live_digest: mark.digest.clone(),
+                replayed_digest: digest,
             });
-            replayed.difference = self.against(anchor, digest);
         }
         view.show_up_to(end);
         self.run_to_end()?;
@@ -222,32 +268,23 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// What a checkpoint says otherwise.
-    fn against(&self, anchor: &Anchor, digest: Digest) -> Option<String> {
-        if self.worker.next_offset() != anchor.next_offset {
+    /// What the live state says otherwise.
+    fn against(&self, mark: &Mark, digest: &str) -> Option<String> {
+        let (source, at) = (mark.source, mark.offset);
+        if self.worker.next_offset() != at {
+            let end = self.worker.next_offset();
             return Some(format!(
-                "the checkpoint has seen the commands up to offset {}, but the log ends at {}",
-                anchor.next_offset,
-                self.worker.next_offset()
+                "the {source} has seen the commands up to offset {at}, but the log ends at {end}"
             ));
         }
-        if anchor.log_id != self.log.log_id() {
-            return Some(format!("the checkpoint belongs to log {}", anchor.log_id));
-        }
-        if anchor.out_seq != self.worker.out_seq() {
+        if mark.out_seq != self.worker.out_seq() {
+            let (live, replayed) = (mark.out_seq, self.worker.out_seq());
             return Some(format!(
-                "the live state had given {} outputs at offset {}, the replay {}",
-                anchor.out_seq,
-                anchor.next_offset,
-                self.worker.out_seq()
+                "at offset {at} the {source} had given {live} outputs, the replay {replayed}"
             ));
         }
-        (anchor.digest != digest).then(|| {
-            format!(
-                "at offset {} the live digest is {}, the replay's is {digest}",
-                anchor.next_offset, anchor.digest
-            )
-        })
+        (mark.digest != digest)
+            .then(|| format!("at offset {at} the {source} has digest {}, the replay {digest}", mark.digest))
     }
 
     /// Number of the last output in the decisions log.

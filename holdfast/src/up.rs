@@ -12,11 +12,12 @@ use holdfast_core::Machine;
 use holdfast_engine::Sequencer;
 use holdfast_engine::rocks::CheckpointDb;
 use holdfast_intake::{Intake, IntakeError};
-use holdfast_log::{EmbeddedLog, OrderedLog};
+use holdfast_log::{EmbeddedLog, OpenError, OrderedLog, Topic};
 
 use crate::config::{Config, Loaded};
 use crate::data::{DataDir, Identity, checkpoints_refused, log_refused};
 use crate::failure::{Exit, Failure, causes};
+use crate::live;
 use crate::output;
 use crate::retention::Retention;
 use signals::{Heard, Signals};
@@ -108,12 +109,20 @@ fn open_log(loaded: &Loaded, data: &DataDir) -> Result<(Arc<dyn OrderedLog>, u32
     let partitions = loaded.partitions_asked.or(identity.as_ref().map(|it| it.partitions));
     let partitions = partitions.unwrap_or(loaded.config.partitions.get());
     let expected_log_id = identity.as_ref().and_then(Identity::log_id);
-    let settings = loaded.config.embedded_log(partitions, expected_log_id)?;
-    let log = EmbeddedLog::open(&data.log(), &settings).map_err(|error| log_refused(&error))?;
+    let open = |partitions| {
+        let settings = loaded.config.embedded_log(partitions, expected_log_id)?;
+        Ok::<_, Failure>(EmbeddedLog::open(&data.log(), &settings))
+    };
+    let mut opened = open(partitions)?;
+    if let (Err(OpenError::PartitionsChanged { was, .. }), None) = (&opened, loaded.partitions_asked) {
+        opened = open(*was)?;
+    }
+    let log = opened.map_err(|error| log_refused(&error))?;
     let log: Arc<dyn OrderedLog> = Arc::new(log);
     if identity.is_none() {
         data.pin(&Identity::of(log.as_ref()))?;
     }
+    let partitions = log.partitions(Topic::InventoryCommands);
     tracing::info!(log_id = %log.log_id(), partitions, data = %data.root().display(), "the log is open");
     Ok((log, partitions))
 }
@@ -168,6 +177,9 @@ impl Server {
         if let Err(error) = self.data.announce(&address) {
             tracing::warn!(error = causes(&error), "the address could not be written to the data directory");
         }
+        if let Err(error) = live::serve(&self.data.live_socket(), &self.sequencer) {
+            tracing::warn!(error = causes(&error), "`holdfast replay` cannot ask this server for its state");
+        }
         tracing::info!(address, production = config.production, "ready");
         output::data(&address)?;
         while signals.wait(LOOK_EVERY) == Heard::Nothing {
@@ -187,14 +199,10 @@ impl Server {
             tracing::warn!("some requests were not answered in time; the same key will get their answer");
         }
         self.retention.end();
-        self.sequencer.stop(self.patience);
-        for status in self.sequencer.statuses() {
-            if status.checkpoint_offset < status.next_offset {
-                tracing::warn!(
-                    partition = status.partition.0,
-                    "the last checkpoint was not finished; the next start replays from the one before"
-                );
-            }
+        if !self.sequencer.stop(self.patience) {
+            tracing::warn!(
+                "not every last checkpoint was written in time; the next start replays more of the log"
+            );
         }
         self.log.close();
         tracing::info!("ended");

@@ -72,6 +72,8 @@ pub(super) fn watch(
         };
         halted = applied.err();
     })?;
+    // What a command brings about stands before its answer, as in the record.
+    watched.entries.sort_by_key(|entry| (entry.offset, entry.index.map_or(0, |index| index + 1)));
     if let Some(halt) = halted {
         return Err(
             Failure::of("HALTED", "replaying the log", &halt).advise("run a build that knows these rules")
