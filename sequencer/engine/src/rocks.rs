@@ -19,6 +19,8 @@ use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions, Writ
 use crate::anchor::Anchor;
 use crate::store::{CheckpointStore, PageVisitor, StoreError};
 
+pub(crate) use verified::Candidate;
+
 /// The RocksDB that is built and tested against. `scripts/setup` puts it in place.
 pub const ROCKSDB_VERSION: &str = "11.8.1";
 

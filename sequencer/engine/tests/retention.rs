@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_contracts::{Digest, LogTime, Offset, SaleTerms};
+use holdfast_contracts::{Digest, Offset, SaleTerms};
 use holdfast_engine::rocks::CheckpointDb;
-use holdfast_engine::{
-    Keeper, ReaderMarks, Retained, Retention, RetentionConfig, RetentionError, Role, StopReason,
-};
+use holdfast_engine::{Keeper, ReaderMarks, Retention, RetentionError, Role, StopReason, retain};
 use holdfast_log::{EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, SimulatedLog};
-use kit::steps::{START, db_at, machine_for, open_as, outputs, quiet, records, run, save, settle, simulated};
+use kit::steps::{db_at, machine_for, open_as, outputs, quiet, records, run, save, settle, simulated};
 use kit::{COMMANDS, DECISIONS, ONLY, PATIENCE, append, opening, requests, start, wait_for};
 
 fn commands() -> Vec<Bytes> {
@@ -25,11 +23,8 @@ fn low(log: &dyn OrderedLog) -> (u64, u64) {
     (log.watermarks(COMMANDS).low.0, log.watermarks(DECISIONS).low.0)
 }
 
-/// When everything in the log is old.
-const LATER: LogTime = LogTime(START.0 + 1);
-
-fn retained(keeper: &Keeper<holdfast_core::Machine>) -> &Retained {
-    keeper.retained().next().expect("one partition").1
+fn round(keeper: &mut Keeper<holdfast_core::Machine>) -> Result<(), RetentionError> {
+    retain(std::slice::from_mut(keeper))
 }
 
 struct Kept {
@@ -52,9 +47,8 @@ fn keeper(
     db: &Arc<CheckpointDb>,
     readers: &Arc<ReaderMarks>,
 ) -> Keeper<holdfast_core::Machine> {
-    let partitions = vec![(ONLY, machine_for(log.as_ref()))];
-    let config = RetentionConfig { keep_ms: 0, every: Duration::from_millis(20) };
-    Keeper::new(config, partitions, log, Arc::clone(db), Arc::clone(readers))
+    let machine = machine_for(log.as_ref());
+    Keeper::new(ONLY, machine, log, Arc::clone(db), Arc::clone(readers))
 }
 
 #[test]
@@ -62,8 +56,8 @@ fn without_a_checkpoint_nothing_is_forgotten() {
     let directory = tempfile::tempdir().expect("a directory");
     let Kept { log, db, mut keeper, .. } = kept(directory.path(), 7);
     run(&log, &db).expect("nothing is wrong");
-    keeper.round(LATER).expect("nothing is wrong");
-    assert_eq!((&retained(&keeper).verified, low(log.as_ref())), (&None, (0, 0)));
+    round(&mut keeper).expect("nothing is wrong");
+    assert_eq!((&keeper.status().verified, low(log.as_ref())), (&None, (0, 0)));
 }
 
 #[test]
@@ -76,8 +70,8 @@ fn a_worker_goes_on_from_its_checkpoint_when_all_before_it_is_gone() {
     let Kept { log, db, mut keeper, .. } = kept(directory.path(), 4);
     let mut worker = run(&log, &db).expect("nothing is wrong");
     save(&mut worker).expect("nothing is wrong");
-    keeper.round(LATER).expect("nothing is wrong");
-    let status = retained(&keeper);
+    round(&mut keeper).expect("nothing is wrong");
+    let status = keeper.status();
     assert_eq!(status.verified.as_ref(), Some(worker.checkpoint()));
     // The record before the checkpoint stays, to tell the log from another.
     assert_eq!(
@@ -109,10 +103,10 @@ fn a_checkpoint_that_cannot_be_read_back_is_no_reason_to_forget() {
             std::fs::write(&path, bytes).expect("it can be written");
         }
     }
-    let refused = keeper.round(LATER).expect_err("a damaged page");
+    let refused = round(&mut keeper).expect_err("a damaged page");
     assert!(matches!(refused, RetentionError::Unverified { .. }), "{refused:?}");
     assert_eq!(low(log.as_ref()), (0, 0));
-    assert!(retained(&keeper).verified.is_none());
+    assert!(keeper.status().verified.is_none() && keeper.status().failed.is_some());
 }
 
 #[test]
@@ -121,7 +115,7 @@ fn a_checkpoint_of_another_log_is_no_reason_to_forget() {
     let Kept { log, db, readers, .. } = kept(directory.path(), 7);
     save(&mut run(&log, &db).expect("nothing is wrong")).expect("nothing is wrong");
     let shorter = simulated(1, &commands()[..3]);
-    let refused = keeper(shorter.clone(), &db, &readers).round(LATER).expect_err("it ends too early");
+    let refused = round(&mut keeper(shorter.clone(), &db, &readers)).expect_err("it ends too early");
     let RetentionError::Foreign { source, .. } = refused else { panic!("{refused:?}") };
     assert!(matches!(*source, StopReason::LogLost { .. }));
     assert_eq!(low(shorter.as_ref()), (0, 0));
@@ -134,47 +128,22 @@ fn what_a_reader_still_needs_is_kept() {
     let (slow, fast) = (readers.enter(DECISIONS, Offset(2)), readers.enter(DECISIONS, Offset(6)));
     let of_commands = readers.enter(COMMANDS, Offset(1));
     save(&mut run(&log, &db).expect("nothing is wrong")).expect("nothing is wrong");
-    keeper.round(LATER).expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
     assert_eq!(low(log.as_ref()), (1, 2));
     slow.advance(Offset(5));
     drop(of_commands);
-    keeper.round(LATER).expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
     assert_eq!(low(log.as_ref()), (6, 5));
     drop((slow, fast));
-    keeper.round(LATER).expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
     assert_eq!(low(log.as_ref()), (6, 7), "a checkpoint stands for all of them");
-}
-
-#[test]
-fn what_is_young_is_kept() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let Kept { log, db, readers, .. } = kept(directory.path(), 4);
-    log.set_clocks(START.plus_ms(10_000));
-    for command in &commands()[4..] {
-        log.append(COMMANDS, command.clone()).expect("the log takes it");
-    }
-    save(&mut run(&log, &db).expect("nothing is wrong")).expect("nothing is wrong");
-    let partitions = vec![(ONLY, machine_for(log.as_ref()))];
-    let config = RetentionConfig { keep_ms: 60_000, ..RetentionConfig::default() };
-    let mut keeper = Keeper::<holdfast_core::Machine>::new(config, partitions, log.clone(), db, readers);
-    keeper.round(START.plus_ms(60_000)).expect("nothing is wrong");
-    assert_eq!(
-        (low(log.as_ref()), &retained(&keeper).verified),
-        ((0, 0), &None),
-        "nothing is older than a minute"
-    );
-    keeper.round(START.plus_ms(60_001)).expect("nothing is wrong");
-    // All decisions were written later.
-    assert_eq!(low(log.as_ref()), (4, 0));
-    keeper.round(START.plus_ms(70_001)).expect("nothing is wrong");
-    assert_eq!(low(log.as_ref()), (6, 7));
 }
 
 /// A log trimmed for the sake of a verified checkpoint, and a later checkpoint that nobody has read back.
 fn trimmed(directory: &Path) -> Arc<SimulatedLog> {
     let Kept { log, db, mut keeper, .. } = kept(directory, 4);
     save(&mut run(&log, &db).expect("nothing is wrong")).expect("nothing is wrong");
-    keeper.round(LATER).expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
     for command in &commands()[4..] {
         log.append(COMMANDS, command.clone()).expect("the log takes it");
     }
@@ -243,7 +212,7 @@ fn a_standby_that_lags_begins_again_from_the_later_checkpoint() {
     let mut standby = open_as(Role::Standby, quiet(), &log, &db).expect("it begins");
     let mut active = run(&log, &db).expect("nothing is wrong");
     save(&mut active).expect("nothing is wrong");
-    keeper.round(LATER).expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
     let stopped = settle(&mut standby).expect_err("its next command is gone");
     assert!(matches!(stopped, StopReason::TrimGap { needed: Offset(0), low: Offset(6) }), "{stopped:?}");
     assert!(stopped.may_be_rebuilt());
@@ -291,8 +260,7 @@ fn the_embedded_log_of_a_running_sequencer_stays_small_and_a_crash_loses_nothing
     let most = {
         let (log, db) = (open_log(), kit::open_db(directory.path()));
         let readers = Arc::new(ReaderMarks::default());
-        let keeper = keeper(log.clone(), &db, &readers);
-        let _retention = Retention::start(keeper, |_, result| result.expect("nothing is wrong"));
+        let retention = Retention::start(vec![keeper(log.clone(), &db, &readers)], Duration::from_millis(20));
         let sequencer = start(&log, &db, false);
         append(log.as_ref(), opening(10_000, SaleTerms::default()));
         let mut most = 0;
@@ -309,6 +277,8 @@ fn the_embedded_log_of_a_running_sequencer_stays_small_and_a_crash_loses_nothing
             (status.next_offset.0 > BATCHES && !log.wants_trim()).then_some(())
         });
         assert!(log.watermarks(COMMANDS).low > Offset(0) && log.watermarks(DECISIONS).low > Offset(0));
+        let (_, status) = retention.statuses().remove(0);
+        assert!(status.verified.is_some() && status.failed.is_none(), "{status:?}");
         most
         // Everything is dropped without a word.
     };
