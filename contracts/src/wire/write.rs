@@ -106,6 +106,68 @@ fn widen_length(out: &mut Vec<u8>, at: usize, len: usize) {
     out.remove(at);
 }
 
+/// A message shorter than 64 bytes, put together beside the output and appended to it at once.
+///
+/// Appending field by field makes sure of room for each byte, which takes longer than writing it.
+pub(crate) struct Short {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl Short {
+    /// Begins with these bytes.
+    #[inline(always)]
+    pub(crate) fn of(head: &[u8]) -> Self {
+        let mut bytes = [0; 64];
+        bytes[..head.len()].copy_from_slice(head);
+        Self { bytes, len: head.len() }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, byte: u8) {
+        // The mask tells the compiler what the caller's messages make sure of.
+        self.bytes[self.len & 63] = byte;
+        self.len += 1;
+    }
+
+    /// A varint field, left out when 0.
+    #[inline(always)]
+    pub(crate) fn uint(&mut self, number: u8, value: u64) {
+        if value == 0 {
+            return;
+        }
+        self.push(number << 3);
+        let mut value = value;
+        while value >= 0x80 {
+            self.push(low_byte(value) | 0x80);
+            value >>= 7;
+        }
+        self.push(low_byte(value));
+    }
+
+    /// Opens a nested message, to be closed with what this returns.
+    #[inline(always)]
+    pub(crate) fn open(&mut self, number: u8) -> usize {
+        self.push(number << 3 | 2);
+        self.push(0);
+        self.len
+    }
+
+    /// Closes the nested message that begins here.
+    #[inline(always)]
+    pub(crate) fn close(&mut self, begin: usize) {
+        self.bytes[(begin - 1) & 63] = low_byte((self.len - begin) as u64);
+    }
+
+    #[inline(always)]
+    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+        // A copy of fixed length is a few instructions; what is too much is cut off again.
+        let len = out.len() + self.len;
+        out.extend_from_slice(&self.bytes);
+        out.truncate(len);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

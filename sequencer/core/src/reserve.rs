@@ -50,18 +50,26 @@ impl Machine {
     /// Answers a reserve request and folds the answer into the state.
     #[inline]
     pub(crate) fn reserve(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>) {
-        let single;
-        let mut several = std::mem::take(&mut context.wants);
-        let wants: &[Want] = match it.lines.single() {
+        match it.lines.single() {
+            // An array of one: the compiler makes a copy of everything below without a loop.
             Some(line) => {
-                single = [want(context, line.sku, line.quantity)];
-                &single
+                let wants = [want(context, line.sku, line.quantity)];
+                self.reserve_wants(context, it, &wants);
             }
-            None => {
-                merge(context, it, &mut several);
-                &several
-            }
-        };
+            None => self.reserve_several(context, it),
+        }
+    }
+
+    #[cold]
+    fn reserve_several(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>) {
+        let mut wants = std::mem::take(&mut context.wants);
+        merge(context, it, &mut wants);
+        self.reserve_wants(context, it, &wants);
+        context.wants = wants;
+    }
+
+    #[inline(always)]
+    fn reserve_wants(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>, wants: &[Want]) {
         let hash = hash_of(it.reservation_id);
         let content = content(it, wants);
         self.make_room(hash);
@@ -69,7 +77,7 @@ impl Machine {
             Verdict::Granted { ttl_ms } => self.grant(context, it, wants, hash, content, ttl_ms),
             Verdict::Refused(answer) => {
                 self.remember(it.reservation_id, hash, content, answer);
-                self.say_refusal(context, it.reservation_id, false, answer, wants);
+                self.say_refusal(context, it.reservation_id, Said::First, answer, wants);
             }
             Verdict::Waits { listing } => self.stand_in_line(context, it, wants[0], hash, content, listing),
             Verdict::Known(at) => self.answer_again(context, it.reservation_id, at, wants),
@@ -78,14 +86,13 @@ impl Machine {
             }
             Verdict::Full => context.say().refused(Some(it.reservation_id), false, Reason::Full, None, 0),
         }
-        context.wants = several;
     }
 
     /// Answers a reserve request. Reads only.
     ///
     /// A retry is pointed at the answer it already got: buyers retry when an answer is slow, and a retry that was decided
     /// again would take units nobody will pay for.
-    #[inline]
+    #[inline(always)]
     fn judge(&self, it: &Reserve<'_>, wants: &[Want], hash: TableHash, content: u32) -> Verdict {
         let refuse = |reason, line, value| Verdict::Refused(Answer::Refused { reason, line, value });
 
@@ -100,8 +107,10 @@ impl Machine {
         if !is_valid(it, wants) {
             return refuse(Reason::Invalid, NO_LINE, 0);
         }
-        if let Some(line) = position(wants, |want| want.sku == NONE) {
-            return refuse(Reason::UnknownSku, line, 0);
+        for (line, want) in numbered(wants) {
+            if want.sku == NONE {
+                return refuse(Reason::UnknownSku, line, 0);
+            }
         }
         let sale = match self.common_sale(wants) {
             Ok(sale) => self.sales.sale(sale),
@@ -127,10 +136,10 @@ impl Machine {
     }
 
     /// The one sale that all lines are in and that is open, or the first line that spoils it.
-    #[inline]
+    #[inline(always)]
     fn common_sale(&self, wants: &[Want]) -> Result<u32, (Reason, u8)> {
         let mut common = NONE;
-        for (line, want) in (0u8..).zip(wants) {
+        for (line, want) in numbered(wants) {
             let listing = self.skus.get(want.sku).listing;
             if listing == NONE {
                 return Err((Reason::SaleNotOpen, line));
@@ -148,33 +157,39 @@ impl Machine {
     }
 
     /// The first line that would give the customer too many units, and how many are still allowed.
-    #[inline]
+    #[inline(always)]
     fn over_limit(&self, it: &Reserve<'_>, wants: &[Want], max: u32) -> Option<(u8, u64)> {
         if max == 0 {
             return None;
         }
-        (0u8..).zip(wants).find_map(|(line, want)| {
+        for (line, want) in numbered(wants) {
             let has = self.account(self.skus.get(want.sku).listing, it.customer);
             let left = u64::from(max.saturating_sub(has));
-            (want.quantity > left).then_some((line, left))
-        })
+            if want.quantity > left {
+                return Some((line, left));
+            }
+        }
+        None
     }
 
     /// The line for which there is not enough, and how much there is.
-    #[inline]
+    #[inline(always)]
     fn short(&self, it: &Reserve<'_>, wants: &[Want]) -> Option<(u8, u64)> {
         if it.allow_partial {
             let nothing = wants.iter().all(|want| self.offered(want.sku) == 0);
             return nothing.then_some((0, 0));
         }
-        (0u8..).zip(wants).find_map(|(line, want)| {
+        for (line, want) in numbered(wants) {
             let offered = self.offered(want.sku);
-            (offered < want.quantity).then_some((line, offered))
-        })
+            if offered < want.quantity {
+                return Some((line, offered));
+            }
+        }
+        None
     }
 
     /// Takes the units. The verdict has made sure that they are there.
-    #[inline]
+    #[inline(always)]
     fn grant(
         &mut self,
         context: &mut Context<'_, '_>,
@@ -224,7 +239,7 @@ impl Machine {
     }
 
     /// Makes the hold of a granted reservation.
-    #[inline]
+    #[inline(always)]
     fn open(
         &mut self,
         context: &Context<'_, '_>,
@@ -240,7 +255,7 @@ impl Machine {
         self.wheel.add(number, &mut self.holds);
     }
 
-    #[inline]
+    #[inline(always)]
     fn new_hold(
         &self,
         context: &Context<'_, '_>,
@@ -265,7 +280,7 @@ impl Machine {
     }
 
     /// Stores a hold and remembers its id.
-    #[inline]
+    #[inline(always)]
     fn add_hold(&mut self, id: ReservationId, hash: TableHash, content: u32, mut new: NewHold) -> u32 {
         let number = self.holds.next_number().expect("the verdict made sure that there is room");
         let entry = Entry::new(id, content, Answer::Hold(number));
@@ -276,7 +291,7 @@ impl Machine {
     }
 
     /// Moves units from available to held, on the customer's account.
-    #[inline]
+    #[inline(always)]
     fn hold_units(&mut self, sku: u32, listing: u32, it: &Reserve<'_>, units: u32) {
         let counters = self.skus.change(sku);
         counters.available = crate::skus::minus(counters.available, u64::from(units));
@@ -339,16 +354,16 @@ impl Machine {
                 context.say().reserved(id, u64::from(hold.ttl_ms()), &granted, Some(first));
                 context.granted = granted;
             }
-            answer => self.say_refusal(context, id, true, answer, wants),
+            answer => self.say_refusal(context, id, Said::Again, answer, wants),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn say_refusal(
         &mut self,
         context: &mut Context<'_, '_>,
         id: ReservationId,
-        replay: bool,
+        said: Said,
         answer: Answer,
         wants: &[Want],
     ) {
@@ -357,11 +372,14 @@ impl Machine {
         };
         let entry = wants.get(line as usize).map(|want| want.entry);
         let sku = entry.map(|entry| context.say_entry(&mut self.skus, entry));
-        context.say().refused(Some(id), replay, reason, sku, value);
+        match said {
+            Said::First => context.say().refused_first(id, reason, sku, value),
+            Said::Again => context.say().refused(Some(id), true, reason, sku, value),
+        }
     }
 
     /// Units of a SKU that the public may take.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offered(&self, sku: u32) -> u64 {
         let counters = self.skus.get(sku);
         if counters.needs_service() {
@@ -372,12 +390,19 @@ impl Machine {
     }
 
     /// Remembers an answer that is not a hold.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remember(&mut self, id: ReservationId, hash: TableHash, content: u32, answer: Answer) {
         let entry = Entry::new(id, content, answer);
         self.ids.insert(entry, hash);
         self.ids.generations.current_sum().add(entry_element(&entry));
     }
+}
+
+/// Whether a refusal is the answer or repeats it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    First,
+    Again,
 }
 
 /// Where a hold keeps what it holds.
@@ -394,7 +419,7 @@ pub(crate) fn entry_element(entry: &Entry) -> u128 {
     crate::hash::element(1, [low, high, u64::from(entry.fingerprint) << 32 | u64::from(entry.word)])
 }
 
-#[inline]
+#[inline(always)]
 fn want(context: &Context<'_, '_>, entry: u32, quantity: u32) -> Want {
     match context.dictionary.get(entry as usize) {
         Some(found) => Want { entry, hash: found.hash, sku: found.sku, quantity: u64::from(quantity) },
@@ -418,7 +443,7 @@ fn merge(context: &Context<'_, '_>, it: &Reserve<'_>, wants: &mut Vec<Want>) {
 }
 
 /// 32 bits over everything that makes two requests the same.
-#[inline]
+#[inline(always)]
 fn content(it: &Reserve<'_>, wants: &[Want]) -> u32 {
     let flags = u64::from(it.allow_partial) | u64::from(it.join_waitlist) << 1;
     let mut mix = Mix::new(1).with(it.customer.0).with(flags);
@@ -428,7 +453,7 @@ fn content(it: &Reserve<'_>, wants: &[Want]) -> u32 {
     mix.low32()
 }
 
-#[inline]
+#[inline(always)]
 fn is_valid(it: &Reserve<'_>, wants: &[Want]) -> bool {
     it.customer.0 != 0
         && !wants.is_empty()
@@ -440,14 +465,17 @@ fn is_valid(it: &Reserve<'_>, wants: &[Want]) -> bool {
         && (wants.len() == it.lines.len() || it.lines.iter().all(|line| line.quantity > 0))
 }
 
-/// The number of the first line for which something is so.
-#[inline]
-fn position(wants: &[Want], is_so: impl Fn(&Want) -> bool) -> Option<u8> {
-    (0u8..).zip(wants).find_map(|(line, want)| is_so(want).then_some(line))
+/// Wants with the numbers of their lines.
+#[inline(always)]
+fn numbered(wants: &[Want]) -> impl Iterator<Item = (u8, &Want)> {
+    wants.iter().enumerate().map(|(line, want)| {
+        #[expect(clippy::cast_possible_truncation, reason = "a reservation has at most 32 lines")]
+        (line as u8, want)
+    })
 }
 
 /// A quantity that was checked to be at most a million.
-#[inline]
+#[inline(always)]
 fn units(quantity: u64) -> u32 {
     u32::try_from(quantity).expect("a valid quantity is at most a million")
 }
