@@ -4,8 +4,9 @@ use holdfast_contracts::command::{BatchHeader, BatchScratch, Command, decode_bat
 use holdfast_contracts::decision::{BodyWriter, Granted};
 use holdfast_contracts::{CustomerId, Digest, LogId, LogTime, Offset, PartitionId, WireError};
 
-use crate::accounts::{self, Accounts};
+use crate::accounts::Accounts;
 use crate::clock::{self, Clock};
+use crate::groups::Home;
 use crate::hash::{Sum, hash_bytes};
 use crate::holds::{Holds, NONE};
 use crate::ids::{IdTable, hash_of};
@@ -17,8 +18,11 @@ use crate::skus::Skus;
 use crate::wheel::Wheel;
 use crate::work::Work;
 
-/// How many commands ahead memory is fetched: enough to hide a miss, few enough to stay in the cache.
-const LOOK_AHEAD: usize = 12;
+/// How many commands ahead memory is fetched: enough to hide a miss, few enough to stay in the cache. First the groups
+/// that say where entries are...
+const LOOK_FAR: usize = 24;
+/// ... and when those are there, the entries.
+const LOOK_NEAR: usize = 12;
 
 /// What a machine is, beside its state. Nothing here changes an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +119,17 @@ struct Scratch {
     dictionary: Vec<DictionaryEntry>,
     wants: Vec<Want>,
     granted: Vec<Granted>,
+}
+
+/// Commands looked at ahead of their turn, the latest so many.
+const AHEAD: usize = 32;
+const _: () = assert!(LOOK_NEAR < LOOK_FAR && LOOK_FAR < AHEAD);
+
+/// What a command will look for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ahead {
+    id: Option<Home>,
+    account: Option<Home>,
 }
 
 /// A dictionary entry of the record at hand.
@@ -300,13 +315,19 @@ impl Machine {
         probe: &mut P,
     ) -> Result<(), Halt> {
         self.resolve(context);
-        for command in commands.iter().take(LOOK_AHEAD) {
-            self.prefetch(context, command);
+        let mut ahead = [Ahead::default(); AHEAD];
+        for (index, command) in commands.iter().take(LOOK_FAR).enumerate() {
+            ahead[index % AHEAD] = self.look_far(context, command);
+        }
+        for near in ahead.iter().take(LOOK_NEAR) {
+            self.look_near(*near);
         }
         for (index, command) in (0u32..).zip(commands) {
-            if let Some(ahead) = commands.get(index as usize + LOOK_AHEAD) {
-                self.prefetch(context, ahead);
+            let at = index as usize;
+            if let Some(far) = commands.get(at + LOOK_FAR) {
+                ahead[(at + LOOK_FAR) % AHEAD] = self.look_far(context, far);
             }
+            self.look_near(ahead[(at + LOOK_NEAR) % AHEAD]);
             context.cause = Some(index);
             probe.before(self, index, command);
             self.decide(context, command)?;
@@ -323,25 +344,34 @@ impl Machine {
         }));
     }
 
-    /// Starts loading the memory that a command will need.
-    #[inline]
-    fn prefetch(&self, context: &Context<'_, '_>, command: &Command<'_>) {
-        match command {
+    /// Starts loading what a command will look at first.
+    #[inline(always)]
+    fn look_far(&self, context: &Context<'_, '_>, command: &Command<'_>) -> Ahead {
+        let (id, account) = match command {
             Command::Reserve(it) => {
-                self.ids.prefetch(hash_of(it.reservation_id));
-                if let Some(line) = it.lines.single()
-                    && let Some(entry) = context.dictionary.get(line.sku as usize)
-                    && entry.sku != NONE
-                {
-                    let listing = self.skus.get(entry.sku).listing;
-                    self.accounts.prefetch(accounts::hash_of(listing, it.customer));
-                }
+                let line = it.lines.single().unwrap_or_default();
+                let known = context.dictionary.get(line.sku as usize).filter(|entry| entry.sku != NONE);
+                let account = known
+                    .map(|entry| self.accounts.prefetch(self.skus.get(entry.sku).listing, it.customer));
+                (it.reservation_id, account)
             }
             Command::BeginPayment { reservation_id, .. }
             | Command::Confirm { reservation_id, .. }
             | Command::Release { reservation_id, .. }
-            | Command::Extend { reservation_id, .. } => self.ids.prefetch(hash_of(*reservation_id)),
-            _ => {}
+            | Command::Extend { reservation_id, .. } => (*reservation_id, None),
+            _ => return Ahead::default(),
+        };
+        Ahead { id: Some(self.ids.prefetch(hash_of(id))), account }
+    }
+
+    /// Starts loading what it will look at next.
+    #[inline(always)]
+    fn look_near(&self, ahead: Ahead) {
+        if let Some(id) = ahead.id {
+            self.ids.prefetch_entries(id);
+        }
+        if let Some(account) = ahead.account {
+            self.accounts.prefetch_entries(account);
         }
     }
 
@@ -449,13 +479,14 @@ impl Machine {
     /// Units of a customer in a listing.
     #[inline]
     pub(crate) fn account(&self, listing: u32, customer: CustomerId) -> u32 {
-        self.accounts.units(accounts::hash_of(listing, customer), listing, customer)
+        self.accounts.find(listing, customer).units
     }
 
     /// Adds units, at least one, to a customer's account.
     #[inline]
     pub(crate) fn account_add(&mut self, listing: u32, customer: CustomerId, units: u32) {
-        self.accounts.add(accounts::hash_of(listing, customer), listing, customer, units);
+        let found = self.accounts.find(listing, customer);
+        self.accounts.add(found, listing, customer, units);
     }
 }
 

@@ -1,16 +1,17 @@
 //! Reserve: promise units to a buyer until a deadline, or say why not.
 
-use holdfast_contracts::command::Reserve;
+use holdfast_contracts::command::{Line, Reserve};
 use holdfast_contracts::decision::{FirstDecided, Granted, HoldState, Reason};
 use holdfast_contracts::limits::QUANTITY_MAX;
 use holdfast_contracts::{LogTime, ReservationId};
 
+use crate::accounts::Found;
 use crate::answer::{Answer, NO_LINE};
 use crate::clock;
-use crate::groups::TableHash;
+use crate::groups::Home;
 use crate::hash::{Mix, hash_bytes};
 use crate::holds::{Hold, NEVER, NONE, NewHold};
-use crate::ids::{Entry, EntryRef, hash_of};
+use crate::ids::{Entry, EntryRef};
 use crate::lines::HoldLine;
 use crate::machine::{Context, Machine};
 
@@ -23,7 +24,11 @@ pub(crate) struct Want {
     hash: u64,
     /// The SKU's number, [`NONE`] if nobody made it known, [`MISSING`] if the index names nothing.
     sku: u32,
+    /// The SKU's listing, [`NONE`] if it has none.
+    listing: u32,
     quantity: u64,
+    /// What the customer has of it so far.
+    account: Found,
 }
 
 /// The index of a line is not in the record's dictionary.
@@ -53,7 +58,7 @@ impl Machine {
         match it.lines.single() {
             // An array of one: the compiler makes a copy of everything below without a loop.
             Some(line) => {
-                let wants = [want(context, line.sku, line.quantity)];
+                let wants = [self.want(context, it, line)];
                 self.reserve_wants(context, it, &wants);
             }
             None => self.reserve_several(context, it),
@@ -63,23 +68,48 @@ impl Machine {
     #[cold]
     fn reserve_several(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>) {
         let mut wants = std::mem::take(&mut context.wants);
-        merge(context, it, &mut wants);
+        self.merge(context, it, &mut wants);
         self.reserve_wants(context, it, &wants);
         context.wants = wants;
     }
 
     #[inline(always)]
+    fn want(&self, context: &Context<'_, '_>, it: &Reserve<'_>, line: Line) -> Want {
+        let (hash, sku) = match context.dictionary.get(line.sku as usize) {
+            Some(found) => (found.hash, found.sku),
+            None => (hash_bytes(b""), MISSING),
+        };
+        let listing = if sku < MISSING { self.skus.get(sku).listing } else { NONE };
+        let account = self.accounts.find(listing, it.customer);
+        Want { entry: line.sku, hash, sku, listing, quantity: u64::from(line.quantity), account }
+    }
+
+    /// One want per SKU, in order of the bytes of the SKU. An index that names nothing stands for an empty name.
+    fn merge(&self, context: &Context<'_, '_>, it: &Reserve<'_>, wants: &mut Vec<Want>) {
+        wants.clear();
+        wants.extend(it.lines.iter().map(|line| self.want(context, it, line)));
+        let name = |want: &Want| context.name(want.entry);
+        wants.sort_by(|a, b| name(a).cmp(name(b)));
+        wants.dedup_by(|next, kept| {
+            let same = name(next) == name(kept);
+            if same {
+                kept.quantity += next.quantity;
+            }
+            same
+        });
+    }
+
+    #[inline(always)]
     fn reserve_wants(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>, wants: &[Want]) {
-        let hash = hash_of(it.reservation_id);
         let content = content(it, wants);
-        self.make_room(hash);
-        match self.judge(it, wants, hash, content) {
-            Verdict::Granted { ttl_ms } => self.grant(context, it, wants, hash, content, ttl_ms),
+        let home = self.make_room(it.reservation_id);
+        match self.judge(it, wants, home, content) {
+            Verdict::Granted { ttl_ms } => self.grant(context, it, wants, home, content, ttl_ms),
             Verdict::Refused(answer) => {
-                self.remember(it.reservation_id, hash, content, answer);
+                self.remember(it.reservation_id, home, content, answer);
                 self.say_refusal(context, it.reservation_id, Said::First, answer, wants);
             }
-            Verdict::Waits { listing } => self.stand_in_line(context, it, wants[0], hash, content, listing),
+            Verdict::Waits { listing } => self.stand_in_line(context, it, wants[0], home, content, listing),
             Verdict::Known(at) => self.answer_again(context, it.reservation_id, at, wants),
             Verdict::IdReused => {
                 context.say().refused(Some(it.reservation_id), false, Reason::IdReused, None, 0);
@@ -93,10 +123,10 @@ impl Machine {
     /// A retry is pointed at the answer it already got: buyers retry when an answer is slow, and a retry that was decided
     /// again would take units nobody will pay for.
     #[inline(always)]
-    fn judge(&self, it: &Reserve<'_>, wants: &[Want], hash: TableHash, content: u32) -> Verdict {
+    fn judge(&self, it: &Reserve<'_>, wants: &[Want], home: Home, content: u32) -> Verdict {
         let refuse = |reason, line, value| Verdict::Refused(Answer::Refused { reason, line, value });
 
-        if let Some(at) = self.known(it.reservation_id, hash) {
+        if let Some(at) = self.known(it.reservation_id, home) {
             let entry = self.ids.entry(at);
             let same = entry.fingerprint == content && Answer::unpack(entry.word) != Answer::Done;
             return if same { Verdict::Known(at) } else { Verdict::IdReused };
@@ -121,12 +151,12 @@ impl Machine {
         if per_reservation != 0 && total > per_reservation {
             return refuse(Reason::PurchaseLimit, NO_LINE, per_reservation);
         }
-        if let Some((line, left)) = self.over_limit(it, wants, sale.terms.units_per_customer_max) {
+        if let Some((line, left)) = over_limit(wants, sale.terms.units_per_customer_max) {
             return refuse(Reason::PurchaseLimit, line, left);
         }
         if let Some((line, offered)) = self.short(it, wants) {
             if it.join_waitlist && sale.terms.waitlist {
-                return Verdict::Waits { listing: self.skus.get(wants[0].sku).listing };
+                return Verdict::Waits { listing: wants[0].listing };
             }
             return refuse(Reason::InsufficientStock, line, offered);
         }
@@ -140,11 +170,10 @@ impl Machine {
     fn common_sale(&self, wants: &[Want]) -> Result<u32, (Reason, u8)> {
         let mut common = NONE;
         for (line, want) in numbered(wants) {
-            let listing = self.skus.get(want.sku).listing;
-            if listing == NONE {
+            if want.listing == NONE {
                 return Err((Reason::SaleNotOpen, line));
             }
-            let number = self.sales.listing(listing).sale;
+            let number = self.sales.listing(want.listing).sale;
             if let Some(reason) = self.sales.sale(number).refusal(self.clock.now()) {
                 return Err((reason, line));
             }
@@ -154,22 +183,6 @@ impl Machine {
             common = number;
         }
         Ok(common)
-    }
-
-    /// The first line that would give the customer too many units, and how many are still allowed.
-    #[inline(always)]
-    fn over_limit(&self, it: &Reserve<'_>, wants: &[Want], max: u32) -> Option<(u8, u64)> {
-        if max == 0 {
-            return None;
-        }
-        for (line, want) in numbered(wants) {
-            let has = self.account(self.skus.get(want.sku).listing, it.customer);
-            let left = u64::from(max.saturating_sub(has));
-            if want.quantity > left {
-                return Some((line, left));
-            }
-        }
-        None
     }
 
     /// The line for which there is not enough, and how much there is.
@@ -195,24 +208,17 @@ impl Machine {
         context: &mut Context<'_, '_>,
         it: &Reserve<'_>,
         wants: &[Want],
-        hash: TableHash,
+        home: Home,
         content: u32,
         ttl_ms: u32,
     ) {
         let id = it.reservation_id;
         match wants {
             [want] if self.offered(want.sku) >= want.quantity => {
-                let listing = self.skus.get(want.sku).listing;
                 let units = units(want.quantity);
-                self.open(
-                    context,
-                    it,
-                    hash,
-                    content,
-                    Place { place: listing, is_multi: false, units },
-                    ttl_ms,
-                );
-                self.hold_units(want.sku, listing, it, units);
+                let at = Place { place: want.listing, is_multi: false, units };
+                self.open(context, it, home, content, at, ttl_ms);
+                self.hold_units(want, it, units);
                 let sku = self.skus.say(want.sku, &mut context.out);
                 context.say().reserved_one(id, ttl_ms, sku, units);
             }
@@ -220,15 +226,15 @@ impl Machine {
                 let lines: Vec<HoldLine> = wants
                     .iter()
                     .map(|want| HoldLine {
-                        listing: self.skus.get(want.sku).listing,
+                        listing: want.listing,
                         quantity: units(want.quantity),
                         granted: units(want.quantity.min(self.offered(want.sku))),
                     })
                     .collect();
                 let place = self.lines.add(&lines);
-                self.open(context, it, hash, content, Place { place, is_multi: true, units: 0 }, ttl_ms);
+                self.open(context, it, home, content, Place { place, is_multi: true, units: 0 }, ttl_ms);
                 for (want, line) in wants.iter().zip(&lines) {
-                    self.hold_units(want.sku, line.listing, it, line.granted);
+                    self.hold_units(want, it, line.granted);
                 }
                 self.say_lines(context, lines.into_iter());
                 let granted = std::mem::take(&mut context.granted);
@@ -244,15 +250,14 @@ impl Machine {
         &mut self,
         context: &Context<'_, '_>,
         it: &Reserve<'_>,
-        hash: TableHash,
+        home: Home,
         content: u32,
         at: Place,
         ttl_ms: u32,
     ) {
         let deadline = self.clock.now().plus_ms(u64::from(ttl_ms));
         let new = self.new_hold(context, it, at, HoldState::Held, ttl_ms, deadline);
-        let number = self.add_hold(it.reservation_id, hash, content, new);
-        self.wheel.add(number, &mut self.holds);
+        self.add_hold(it.reservation_id, home, content, new);
     }
 
     #[inline(always)]
@@ -279,27 +284,30 @@ impl Machine {
         }
     }
 
-    /// Stores a hold and remembers its id.
+    /// Stores a hold, remembers its id and its deadline.
     #[inline(always)]
-    fn add_hold(&mut self, id: ReservationId, hash: TableHash, content: u32, mut new: NewHold) -> u32 {
+    fn add_hold(&mut self, id: ReservationId, home: Home, content: u32, mut new: NewHold) -> u32 {
         let number = self.holds.next_number().expect("the verdict made sure that there is room");
         let entry = Entry::new(id, content, Answer::Hold(number));
-        new.entry = self.ids.insert(entry, hash);
-        let hold = Hold::new(new);
+        new.entry = self.ids.insert(entry, home);
+        let mut hold = Hold::new(new);
         self.live_sum.add(self.element_of(&hold, &entry));
+        if new.deadline != NEVER {
+            self.wheel.take_in(number, &mut hold);
+        }
         self.holds.add(hold)
     }
 
     /// Moves units from available to held, on the customer's account.
     #[inline(always)]
-    fn hold_units(&mut self, sku: u32, listing: u32, it: &Reserve<'_>, units: u32) {
-        let counters = self.skus.change(sku);
+    fn hold_units(&mut self, want: &Want, it: &Reserve<'_>, units: u32) {
+        let counters = self.skus.change(want.sku);
         counters.available = crate::skus::minus(counters.available, u64::from(units));
         counters.held += u64::from(units);
         counters.check();
         if units > 0 {
-            self.sales.listing_mut(listing).live += 1;
-            self.account_add(listing, it.customer, units);
+            self.sales.listing_mut(want.listing).live += 1;
+            self.accounts.add(want.account, want.listing, it.customer, units);
         }
     }
 
@@ -309,7 +317,7 @@ impl Machine {
         context: &mut Context<'_, '_>,
         it: &Reserve<'_>,
         want: Want,
-        hash: TableHash,
+        home: Home,
         content: u32,
         listing: u32,
     ) {
@@ -317,13 +325,10 @@ impl Machine {
         let deadline = if closes_at.0 == 0 { NEVER } else { clock::clamp(closes_at) };
         let at = Place { place: listing, is_multi: false, units: units(want.quantity) };
         let new = self.new_hold(context, it, at, HoldState::Waiting, 0, deadline);
-        let number = self.add_hold(it.reservation_id, hash, content, new);
-        if deadline != NEVER {
-            self.wheel.add(number, &mut self.holds);
-        }
+        let number = self.add_hold(it.reservation_id, home, content, new);
         self.sales.lines[listing as usize].push_back(number);
         self.sales.listing_mut(listing).live += 1;
-        self.account_add(listing, it.customer, at.units);
+        self.accounts.add(want.account, listing, it.customer, at.units);
         let sku = self.skus.say(want.sku, &mut context.out);
         let line = Granted { sku, quantity: at.units, missing: at.units };
         context.say().waiting(it.reservation_id, line, None);
@@ -391,9 +396,9 @@ impl Machine {
 
     /// Remembers an answer that is not a hold.
     #[inline(always)]
-    pub(crate) fn remember(&mut self, id: ReservationId, hash: TableHash, content: u32, answer: Answer) {
+    pub(crate) fn remember(&mut self, id: ReservationId, home: Home, content: u32, answer: Answer) {
         let entry = Entry::new(id, content, answer);
-        self.ids.insert(entry, hash);
+        self.ids.insert(entry, home);
         self.ids.generations.current_sum().add(entry_element(&entry));
     }
 }
@@ -419,29 +424,6 @@ pub(crate) fn entry_element(entry: &Entry) -> u128 {
     crate::hash::element(1, [low, high, u64::from(entry.fingerprint) << 32 | u64::from(entry.word)])
 }
 
-#[inline(always)]
-fn want(context: &Context<'_, '_>, entry: u32, quantity: u32) -> Want {
-    match context.dictionary.get(entry as usize) {
-        Some(found) => Want { entry, hash: found.hash, sku: found.sku, quantity: u64::from(quantity) },
-        None => Want { entry, hash: hash_bytes(b""), sku: MISSING, quantity: u64::from(quantity) },
-    }
-}
-
-/// One want per SKU, in order of the bytes of the SKU. An index that names nothing stands for an empty name.
-fn merge(context: &Context<'_, '_>, it: &Reserve<'_>, wants: &mut Vec<Want>) {
-    wants.clear();
-    wants.extend(it.lines.iter().map(|line| want(context, line.sku, line.quantity)));
-    let name = |want: &Want| context.name(want.entry);
-    wants.sort_by(|a, b| name(a).cmp(name(b)));
-    wants.dedup_by(|next, kept| {
-        let same = name(next) == name(kept);
-        if same {
-            kept.quantity += next.quantity;
-        }
-        same
-    });
-}
-
 /// 32 bits over everything that makes two requests the same.
 #[inline(always)]
 fn content(it: &Reserve<'_>, wants: &[Want]) -> u32 {
@@ -451,6 +433,21 @@ fn content(it: &Reserve<'_>, wants: &[Want]) -> u32 {
         mix = mix.with(want.hash).with(want.quantity);
     }
     mix.low32()
+}
+
+/// The first line that would give the customer too many units, and how many are still allowed.
+#[inline(always)]
+fn over_limit(wants: &[Want], max: u32) -> Option<(u8, u64)> {
+    if max == 0 {
+        return None;
+    }
+    for (line, want) in numbered(wants) {
+        let left = u64::from(max.saturating_sub(want.account.units));
+        if want.quantity > left {
+            return Some((line, left));
+        }
+    }
+    None
 }
 
 #[inline(always)]

@@ -4,7 +4,7 @@ use holdfast_contracts::ReservationId;
 use holdfast_contracts::decision::{Granted, HoldState, SaleState};
 
 use crate::answer::Answer;
-use crate::groups::TableHash;
+use crate::groups::Home;
 use crate::hash::{Mix, element};
 use crate::holds::{Hold, Holds, NONE};
 use crate::ids::{Entry, EntryRef, REMEMBERED_MAX, hash_of};
@@ -15,15 +15,15 @@ use crate::sales::{Sale, Sales};
 impl Machine {
     /// The entry of an id that is remembered.
     #[inline]
-    pub(crate) fn known(&self, id: ReservationId, hash: TableHash) -> Option<EntryRef> {
+    pub(crate) fn known(&self, id: ReservationId, home: Home) -> Option<EntryRef> {
         let (holds, lines, sales) = (&self.holds, &self.lines, &self.sales);
-        self.ids.find(id, hash, |entry| outlives_its_generation(entry, holds, lines, sales))
+        self.ids.find(id, home, |entry| outlives_its_generation(entry, holds, lines, sales))
     }
 
     /// The number and value of the hold with this id.
     #[inline]
     pub(crate) fn find_hold(&self, id: ReservationId) -> Option<u32> {
-        let at = self.known(id, hash_of(id))?;
+        let at = self.known(id, self.ids.home(hash_of(id)))?;
         match Answer::unpack(self.ids.entry(at).word) {
             Answer::Hold(number) => Some(number),
             _ => None,

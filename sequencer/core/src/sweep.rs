@@ -2,9 +2,12 @@
 //!
 //! Nothing here can be observed from outside: what is forgotten is decided by [`Machine::known`] alone.
 
+use holdfast_contracts::ReservationId;
+
 use crate::answer::Answer;
-use crate::groups::TableHash;
+use crate::groups::Home;
 use crate::holds::Hold;
+use crate::ids::hash_of;
 use crate::machine::Machine;
 use crate::state::outlives_its_generation;
 
@@ -54,12 +57,14 @@ impl Machine {
         }
     }
 
-    /// Makes sure that the bin of this hash takes another entry.
-    #[inline]
-    pub(crate) fn make_room(&mut self, hash: TableHash) {
+    /// Makes sure that there is room for an entry of this id, and says where.
+    #[inline(always)]
+    pub(crate) fn make_room(&mut self, id: ReservationId) -> Home {
+        let hash = hash_of(id);
         if self.ids.is_bin_full(hash) {
             self.make_room_in(self.ids.bin_number(hash));
         }
+        self.ids.home(hash)
     }
 
     #[cold]

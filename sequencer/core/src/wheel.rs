@@ -61,25 +61,27 @@ impl Wheel {
     }
 
     /// Takes in a live hold, or one whose deadline came closer.
-    #[inline]
     pub(crate) fn add(&mut self, number: u32, holds: &mut Holds) {
-        let hold = holds.get(number);
+        self.take_in(number, holds.change_derived(number));
+    }
+
+    /// Takes in a live hold that will have this number.
+    #[inline(always)]
+    pub(crate) fn take_in(&mut self, number: u32, hold: &mut Hold) {
         let slot = slot_of(hold.deadline());
         if slot <= self.entered || hold.is_linked() {
-            self.push_due(number, holds);
+            self.push_due(number, hold);
             return;
         }
         let at = slot & self.mask;
         let index = index(at);
-        let hold = holds.change_derived(number);
-        hold.next = self.slots[index];
+        hold.next = std::mem::replace(&mut self.slots[index], number);
         hold.set_linked(true);
-        self.slots[index] = number;
         self.occupied[index / 64] |= 1 << (at % 64);
     }
 
-    fn push_due(&mut self, number: u32, holds: &Holds) {
-        self.due.push(Reverse(Due::of(number, holds.get(number))));
+    fn push_due(&mut self, number: u32, hold: &Hold) {
+        self.due.push(Reverse(Due::of(number, hold)));
     }
 
     /// Lets log time go on to `now`.
