@@ -64,6 +64,15 @@ impl Accounts {
         }
     }
 
+    /// Takes memory for so many accounts. Only for a table that is empty.
+    pub(crate) fn prepare(&mut self, accounts: usize) {
+        let in_a_bin = accounts.div_ceil(self.bins.len());
+        for bin in &mut self.bins {
+            bin.groups = Groups::sized(&mut self.groups, in_a_bin);
+        }
+        self.pool.prepare(accounts, self.bins.len());
+    }
+
     #[inline(always)]
     fn bin(&self, hash: TableHash) -> &Bin {
         &self.bins[hash.bin(self.bin_shift)]

@@ -80,7 +80,8 @@ pub(crate) fn prefetch_home(pool: &GroupPool, home: Home) {
     }
 }
 
-/// Calls `each` with the places in that group that may be the entry's.
+/// Calls `each` with the places in that group that may be the entry's, and starts loading the group after it if it may be
+/// there.
 #[inline(always)]
 pub(crate) fn candidates(pool: &GroupPool, home: Home, mut each: impl FnMut(usize)) {
     if let Some(group) = pool.get(home.group as usize) {
@@ -88,6 +89,10 @@ pub(crate) fn candidates(pool: &GroupPool, home: Home, mut each: impl FnMut(usiz
             each(place);
             false
         });
+        if group.passed > 0 {
+            // Nearly always the group after it; a wrong guess costs nothing.
+            pool.prefetch(home.group as usize + 1);
+        }
     }
 }
 
@@ -166,6 +171,18 @@ impl Groups {
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are wanted")]
     pub(crate) const fn new(bin: usize) -> Self {
         Self { unit: UNIT_MIN + (bin as u32 % UNIT_MIN), units: 0, segments: [0; SEGMENTS] }
+    }
+
+    /// Groups for so many entries from the beginning, with room for a bin that gets more than the others.
+    pub(crate) fn sized(pool: &mut GroupPool, entries: usize) -> Self {
+        let wanted = u32::try_from(entries.min(BIN_ENTRIES_MAX) * 17 / 16).expect("a bin has fewer than 2^16 entries");
+        let groups = wanted.div_ceil(GROUP_FILL as u32).max(UNIT_MIN);
+        let doublings = (groups / UNIT_MIN).ilog2();
+        let mut sized = Self { unit: groups.div_ceil(1 << doublings), units: 0, segments: [0; SEGMENTS] };
+        for _ in 0..=doublings {
+            sized.grow(pool, std::iter::empty());
+        }
+        sized
     }
 
     /// Where an entry with this hash is looked for first.

@@ -17,7 +17,7 @@ use bin::Bin;
 pub(crate) use generations::Generations;
 
 use crate::answer::Answer;
-use crate::groups::{GroupPool, Home, TableHash, candidates, prefetch_home};
+use crate::groups::{GroupPool, Groups, Home, TableHash, candidates, prefetch_home};
 use crate::hash::{hash_pair, id_words};
 use crate::pool::Pool;
 
@@ -93,6 +93,15 @@ impl IdTable {
             pool: Pool::default(),
             generations: Generations::new(bins),
         }
+    }
+
+    /// Takes memory for so many ids. Only for a table that is empty.
+    pub(crate) fn prepare(&mut self, ids: usize) {
+        let in_a_bin = ids.div_ceil(self.bins.len());
+        for bin in &mut self.bins {
+            bin.groups = Groups::sized(&mut self.groups, in_a_bin);
+        }
+        self.pool.prepare(ids, self.bins.len());
     }
 
     #[inline]

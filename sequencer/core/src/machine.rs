@@ -8,7 +8,7 @@ use crate::accounts::Accounts;
 use crate::clock::{self, Clock};
 use crate::groups::Home;
 use crate::hash::{Sum, hash_bytes};
-use crate::holds::{Holds, NONE};
+use crate::holds::{HOLDS_MAX, Holds, NONE};
 use crate::ids::{IdTable, hash_of};
 use crate::lines::Lines;
 use crate::reserve::Want;
@@ -37,13 +37,16 @@ pub struct MachineConfig {
     pub id_bins: usize,
     /// Slots of the timing wheel, a power of two from 64. A slot is 16 ms.
     pub wheel_slots: usize,
+    /// Reservations that memory is taken for at the start, about 96 bytes each. More than these are as welcome, but memory
+    /// for them is taken when they come, and a record that needs it waits for it.
+    pub room_for: usize,
 }
 
 impl MachineConfig {
     /// The sizes used in production.
     #[must_use]
     pub const fn new(partition: PartitionId, partitions: u32, log_id: LogId) -> Self {
-        Self { partition, partitions, log_id, id_bins: 4096, wheel_slots: 1 << 16 }
+        Self { partition, partitions, log_id, id_bins: 4096, wheel_slots: 1 << 16, room_for: 0 }
     }
 }
 
@@ -138,6 +141,8 @@ pub(crate) struct DictionaryEntry {
     pub(crate) hash: u64,
     /// Its number, or [`NONE`] while nobody made it known.
     pub(crate) sku: u32,
+    /// The listing it had when the record began, to fetch memory by.
+    listing: u32,
     /// Index of an unknown name in the output's dictionary plus one, once it was said.
     said: u32,
 }
@@ -220,6 +225,23 @@ impl Machine {
     /// A machine that has seen nothing.
     #[must_use]
     pub fn new(config: MachineConfig) -> Self {
+        let mut machine = Self::unprepared(config);
+        machine.prepare();
+        machine
+    }
+
+    /// Takes the memory that the configuration asks for.
+    pub(crate) fn prepare(&mut self) {
+        let room = self.config.room_for.min(HOLDS_MAX);
+        if room > 0 {
+            self.ids.prepare(room);
+            self.accounts.prepare(room);
+            self.holds.slots.prepare(room);
+        }
+    }
+
+    /// A machine that has seen nothing and takes memory as it needs it.
+    pub(crate) fn unprepared(config: MachineConfig) -> Self {
         Self {
             config,
             clock: Clock::default(),
@@ -340,7 +362,9 @@ impl Machine {
         context.dictionary.clear();
         context.dictionary.extend(context.names.iter().map(|name| {
             let hash = hash_bytes(name.as_bytes());
-            DictionaryEntry { hash, sku: self.skus.find(name, hash).unwrap_or(NONE), said: 0 }
+            let sku = self.skus.find(name, hash).unwrap_or(NONE);
+            let listing = if sku == NONE { NONE } else { self.skus.get(sku).listing };
+            DictionaryEntry { hash, sku, listing, said: 0 }
         }));
     }
 
@@ -350,10 +374,8 @@ impl Machine {
         let (id, account) = match command {
             Command::Reserve(it) => {
                 let line = it.lines.single().unwrap_or_default();
-                let known = context.dictionary.get(line.sku as usize).filter(|entry| entry.sku != NONE);
-                let account = known
-                    .map(|entry| self.accounts.prefetch(self.skus.get(entry.sku).listing, it.customer));
-                (it.reservation_id, account)
+                let known = context.dictionary.get(line.sku as usize);
+                (it.reservation_id, known.map(|entry| self.accounts.prefetch(entry.listing, it.customer)))
             }
             Command::BeginPayment { reservation_id, .. }
             | Command::Confirm { reservation_id, .. }

@@ -49,6 +49,12 @@ impl<T, const SHIFT: u32> Default for Paged<T, SHIFT> {
 }
 
 impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32> Paged<T, SHIFT> {
+    /// Takes memory for so many elements.
+    pub(crate) fn prepare(&mut self, elements: usize) {
+        self.items.prepare(elements);
+        self.states.reserve(elements / PAGE + 1);
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.items.len()
     }

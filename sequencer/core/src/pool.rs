@@ -30,6 +30,12 @@ impl<T> Default for Pool<T> {
 }
 
 impl<T: Copy> Pool<T> {
+    /// Takes memory for so many elements in so many lists.
+    pub(crate) fn prepare(&mut self, elements: usize, lists: usize) {
+        // The last chunk of each list is half full on average.
+        self.chunks.prepare(elements.div_ceil(CHUNK) + lists / 2);
+    }
+
     /// An element of a list.
     #[inline(always)]
     pub(crate) fn get(&self, list: &List, at: usize) -> &T {

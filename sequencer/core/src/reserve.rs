@@ -14,6 +14,7 @@ use crate::holds::{Hold, NEVER, NONE, NewHold};
 use crate::ids::{Entry, EntryRef};
 use crate::lines::HoldLine;
 use crate::machine::{Context, Machine};
+use crate::skus::Sku;
 
 /// What is wanted of one SKU, lines of the same SKU added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct Want {
     /// The SKU's listing, [`NONE`] if it has none.
     listing: u32,
     quantity: u64,
+    /// Units that the public may take.
+    offered: u64,
     /// What the customer has of it so far.
     account: Found,
 }
@@ -79,9 +82,15 @@ impl Machine {
             Some(found) => (found.hash, found.sku),
             None => (hash_bytes(b""), MISSING),
         };
-        let listing = if sku < MISSING { self.skus.get(sku).listing } else { NONE };
+        let (listing, offered) = match sku {
+            NONE | MISSING => (NONE, 0),
+            sku => {
+                let counters = self.skus.get(sku);
+                (counters.listing, self.offered_of(counters))
+            }
+        };
         let account = self.accounts.find(listing, it.customer);
-        Want { entry: line.sku, hash, sku, listing, quantity: u64::from(line.quantity), account }
+        Want { entry: line.sku, hash, sku, listing, quantity: u64::from(line.quantity), offered, account }
     }
 
     /// One want per SKU, in order of the bytes of the SKU. An index that names nothing stands for an empty name.
@@ -154,7 +163,7 @@ impl Machine {
         if let Some((line, left)) = over_limit(wants, sale.terms.units_per_customer_max) {
             return refuse(Reason::PurchaseLimit, line, left);
         }
-        if let Some((line, offered)) = self.short(it, wants) {
+        if let Some((line, offered)) = short(it, wants) {
             if it.join_waitlist && sale.terms.waitlist {
                 return Verdict::Waits { listing: wants[0].listing };
             }
@@ -185,22 +194,6 @@ impl Machine {
         Ok(common)
     }
 
-    /// The line for which there is not enough, and how much there is.
-    #[inline(always)]
-    fn short(&self, it: &Reserve<'_>, wants: &[Want]) -> Option<(u8, u64)> {
-        if it.allow_partial {
-            let nothing = wants.iter().all(|want| self.offered(want.sku) == 0);
-            return nothing.then_some((0, 0));
-        }
-        for (line, want) in numbered(wants) {
-            let offered = self.offered(want.sku);
-            if offered < want.quantity {
-                return Some((line, offered));
-            }
-        }
-        None
-    }
-
     /// Takes the units. The verdict has made sure that they are there.
     #[inline(always)]
     fn grant(
@@ -214,7 +207,7 @@ impl Machine {
     ) {
         let id = it.reservation_id;
         match wants {
-            [want] if self.offered(want.sku) >= want.quantity => {
+            [want] if want.offered >= want.quantity => {
                 let units = units(want.quantity);
                 let at = Place { place: want.listing, is_multi: false, units };
                 self.open(context, it, home, content, at, ttl_ms);
@@ -228,7 +221,7 @@ impl Machine {
                     .map(|want| HoldLine {
                         listing: want.listing,
                         quantity: units(want.quantity),
-                        granted: units(want.quantity.min(self.offered(want.sku))),
+                        granted: units(want.quantity.min(want.offered)),
                     })
                     .collect();
                 let place = self.lines.add(&lines);
@@ -386,7 +379,11 @@ impl Machine {
     /// Units of a SKU that the public may take.
     #[inline(always)]
     pub(crate) fn offered(&self, sku: u32) -> u64 {
-        let counters = self.skus.get(sku);
+        self.offered_of(self.skus.get(sku))
+    }
+
+    #[inline(always)]
+    fn offered_of(&self, counters: &Sku) -> u64 {
         if counters.needs_service() {
             return 0;
         }
@@ -445,6 +442,21 @@ fn over_limit(wants: &[Want], max: u32) -> Option<(u8, u64)> {
         let left = u64::from(max.saturating_sub(want.account.units));
         if want.quantity > left {
             return Some((line, left));
+        }
+    }
+    None
+}
+
+/// The line for which there is not enough, and how much there is.
+#[inline(always)]
+fn short(it: &Reserve<'_>, wants: &[Want]) -> Option<(u8, u64)> {
+    if it.allow_partial {
+        let nothing = wants.iter().all(|want| want.offered == 0);
+        return nothing.then_some((0, 0));
+    }
+    for (line, want) in numbered(wants) {
+        if want.offered < want.quantity {
+            return Some((line, want.offered));
         }
     }
     None

@@ -2,7 +2,7 @@
 
 use std::ops::{Index, IndexMut};
 
-use crate::hints::{advise_huge_pages, prefetch};
+use crate::hints::{advise_huge_pages, prefetch, touch};
 
 /// A growable array in pages.
 ///
@@ -13,11 +13,13 @@ use crate::hints::{advise_huge_pages, prefetch};
 pub struct PageVec<T, const SHIFT: u32> {
     pages: Vec<Vec<T>>,
     len: usize,
+    /// Elements that memory was taken for ahead.
+    prepared: usize,
 }
 
 impl<T, const SHIFT: u32> Default for PageVec<T, SHIFT> {
     fn default() -> Self {
-        Self { pages: Vec::new(), len: 0 }
+        Self { pages: Vec::new(), len: 0, prepared: 0 }
     }
 }
 
@@ -45,8 +47,8 @@ impl<T, const SHIFT: u32> PageVec<T, SHIFT> {
     #[inline(always)]
     pub fn push(&mut self, value: T) -> usize {
         let index = self.len;
-        let (page, at) = Self::locate(index);
-        if at == 0 {
+        let (page, _) = Self::locate(index);
+        if page == self.pages.len() {
             self.add_page();
         }
         self.pages[page].push(value);
@@ -83,6 +85,20 @@ impl<T, const SHIFT: u32> PageVec<T, SHIFT> {
         for _ in 0..count {
             self.push(value);
         }
+    }
+
+    /// Takes memory from the system for so many elements in all, so that filling them waits for none.
+    pub fn prepare(&mut self, elements: usize) {
+        while self.pages.len() * Self::LARGE < elements {
+            self.add_page();
+        }
+        let (first, filled) = Self::locate(self.len);
+        for (number, page) in self.pages.iter_mut().enumerate().skip(first) {
+            let wanted = elements.saturating_sub(number * Self::LARGE).min(Self::LARGE);
+            let filled = if number == first { filled } else { 0 };
+            touch(&mut page.spare_capacity_mut()[..wanted.saturating_sub(filled)]);
+        }
+        self.prepared = self.prepared.max(elements);
     }
 
     #[cold]
@@ -125,10 +141,10 @@ impl<T, const SHIFT: u32> PageVec<T, SHIFT> {
         page.get(from..to).unwrap_or(&[])
     }
 
-    /// Bytes of memory in use. Room that was never filled is not counted: the system gives it when it is.
+    /// Bytes of memory in use. Room that was neither filled nor prepared is not counted: the system gives it when it is.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.len * size_of::<T>() + self.pages.capacity() * size_of::<Vec<T>>()
+        self.len.max(self.prepared) * size_of::<T>() + self.pages.capacity() * size_of::<Vec<T>>()
     }
 }
 
@@ -179,6 +195,23 @@ mod tests {
         }
         assert_eq!(vec.run(4992, 64), [4992, 4993, 4994, 4995, 4996, 4997, 4998, 4999]);
         assert!(vec.run(6000, 1).is_empty());
+    }
+
+    #[test]
+    fn prepared_memory_is_counted_and_changes_nothing_else() {
+        let mut vec = PageVec::<u64, 8>::default();
+        (0..100).for_each(|n| {
+            vec.push(n);
+        });
+        vec.prepare(1000);
+        assert!(vec.memory_bytes() >= 8000);
+        assert_eq!(vec.len(), 100);
+        assert_eq!(vec.get(100), None);
+        for n in 100..1500 {
+            assert_eq!(vec.push(n as u64), n);
+        }
+        assert!(vec.iter().copied().eq(0..1500));
+        vec.prepare(10);
     }
 
     #[test]
