@@ -87,7 +87,9 @@ impl<'o> BodyWriter<'o> {
     /// The first answer to a reservation of one SKU that was granted in full: the common case.
     #[inline]
     pub fn reserved_one(&mut self, id: ReservationId, expires_after_ms: u32, sku: u32, quantity: u32) {
-        let mut short = decision_head(id);
+        let mut short = Short::after(self.out);
+        let decision = short.open(8);
+        put_id(&mut short, id);
         let reserved = short.open(3);
         short.uint(1, u64::from(expires_after_ms));
         let line = short.open(2);
@@ -95,21 +97,25 @@ impl<'o> BodyWriter<'o> {
         short.uint(2, u64::from(quantity));
         short.close(line);
         short.close(reserved);
-        short.close(2);
-        short.append_to(self.out);
+        short.close(decision);
+        let too_much = short.too_much();
+        self.out.truncate(self.out.len() - too_much);
     }
 
     /// The first refusal of a request: the common case when there is nothing left.
     #[inline]
     pub fn refused_first(&mut self, id: ReservationId, reason: Reason, sku: Option<u32>, value: u64) {
-        let mut short = decision_head(id);
+        let mut short = Short::after(self.out);
+        let decision = short.open(8);
+        put_id(&mut short, id);
         let refused = short.open(5);
         short.uint(1, u64::from(reason.code()));
         short.uint(2, sku.map_or(0, |sku| u64::from(sku) + 1));
         short.uint(3, value);
         short.close(refused);
-        short.close(2);
-        short.append_to(self.out);
+        short.close(decision);
+        let too_much = short.too_much();
+        self.out.truncate(self.out.len() - too_much);
     }
 
     /// Units are set aside; `first` makes it a replay.
@@ -289,12 +295,10 @@ pub struct Moved {
     pub replay: bool,
 }
 
-/// A decision with this id, its nested message begun at 2.
 #[inline(always)]
-fn decision_head(id: ReservationId) -> Short {
-    let mut head = [8 << 3 | 2, 0, 1 << 3 | 2, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    head[4..].copy_from_slice(&id.0);
-    Short::of(&head)
+fn put_id(short: &mut Short<'_>, id: ReservationId) {
+    short.raw(&[1 << 3 | 2, 16]);
+    short.raw(&id.0);
 }
 
 #[inline]

@@ -106,21 +106,34 @@ fn widen_length(out: &mut Vec<u8>, at: usize, len: usize) {
     out.remove(at);
 }
 
-/// A message shorter than 64 bytes, put together beside the output and appended to it at once.
+/// A message shorter than 64 bytes at the end of the output.
 ///
-/// Appending field by field makes sure of room for each byte, which takes longer than writing it.
-pub(crate) struct Short {
-    bytes: [u8; 64],
+/// Appending field by field makes sure of room for each byte, which takes longer than writing it. Here room is made once,
+/// and what is too much is cut off at the end.
+pub(crate) struct Short<'o> {
+    bytes: &'o mut [u8; 64],
     len: usize,
 }
 
-impl Short {
-    /// Begins with these bytes.
+impl<'o> Short<'o> {
+    /// Begins at the end of the output.
     #[inline(always)]
-    pub(crate) fn of(head: &[u8]) -> Self {
-        let mut bytes = [0; 64];
-        bytes[..head.len()].copy_from_slice(head);
-        Self { bytes, len: head.len() }
+    pub(crate) fn after(out: &'o mut Vec<u8>) -> Self {
+        out.extend_from_slice(&[0; 64]);
+        Self { bytes: out.last_chunk_mut().expect("64 bytes were just added"), len: 0 }
+    }
+
+    /// How much of the output's end means nothing.
+    #[inline(always)]
+    pub(crate) const fn too_much(self) -> usize {
+        64 - self.len
+    }
+
+    /// Appends bytes as they are.
+    #[inline(always)]
+    pub(crate) fn raw<const N: usize>(&mut self, bytes: &[u8; N]) {
+        self.bytes[self.len..self.len + N].copy_from_slice(bytes);
+        self.len += N;
     }
 
     #[inline(always)]
@@ -157,14 +170,6 @@ impl Short {
     #[inline(always)]
     pub(crate) fn close(&mut self, begin: usize) {
         self.bytes[(begin - 1) & 63] = low_byte((self.len - begin) as u64);
-    }
-
-    #[inline(always)]
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
-        // A copy of fixed length is a few instructions; what is too much is cut off again.
-        let len = out.len() + self.len;
-        out.extend_from_slice(&self.bytes);
-        out.truncate(len);
     }
 }
 

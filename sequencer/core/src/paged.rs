@@ -64,7 +64,7 @@ impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32
         self.items.get(index)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, item: T) -> usize {
         let index = self.items.len();
         if index.is_multiple_of(PAGE) {
@@ -75,7 +75,7 @@ impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32
     }
 
     /// The element, about to be changed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn change(&mut self, index: usize) -> &mut T {
         self.touch(index);
         &mut self.items[index]
@@ -87,7 +87,7 @@ impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32
         &mut self.items[index]
     }
 
-    #[inline]
+    #[inline(always)]
     fn touch(&mut self, index: usize) {
         let page = index >> PAGE_SHIFT;
         if self.states[page] != PageState::Dirty {

@@ -49,21 +49,21 @@ impl Machine {
     }
 
     /// The element of a hold with this id.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn element_of(&self, hold: &Hold, entry: &Entry) -> u128 {
         let (low, high) = entry.words();
         let [a, b, c, d, place] = hold.describe();
-        let place = if hold.first_line().is_some() { self.lines_hash(hold) } else { place };
+        let place = if hold.first_line().is_some() { self.lines_hash(*hold) } else { place };
         element(2, [low, high, u64::from(entry.fingerprint), a, b, c, d, place])
     }
 
     #[cold]
-    fn lines_hash(&self, hold: &Hold) -> u64 {
+    fn lines_hash(&self, hold: Hold) -> u64 {
         let mix = |mix: Mix, line: HoldLine| {
             let numbers = u64::from(line.quantity) << 32 | u64::from(line.granted);
             mix.with(u64::from(line.listing)).with(numbers)
         };
-        self.lines.of(hold).fold(Mix::new(3), mix).finish()
+        self.lines.of(&hold).fold(Mix::new(3), mix).finish()
     }
 
     /// Changes a hold and keeps the digest right. The only way a hold changes after it was made.

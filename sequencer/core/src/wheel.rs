@@ -27,6 +27,7 @@ pub(crate) struct Due {
 
 impl Due {
     /// The entry that a hold should have.
+    #[inline(always)]
     pub(crate) fn of(number: u32, hold: &Hold) -> Self {
         let (offset, index) = hold.decided_at();
         Self { deadline: hold.deadline(), decided_at: (offset.0, index), hold: number }
@@ -70,7 +71,7 @@ impl Wheel {
     pub(crate) fn take_in(&mut self, number: u32, hold: &mut Hold) {
         let slot = slot_of(hold.deadline());
         if slot <= self.entered || hold.is_linked() {
-            self.push_due(number, hold);
+            self.push_due(Due::of(number, hold));
             return;
         }
         let at = slot & self.mask;
@@ -80,8 +81,9 @@ impl Wheel {
         self.occupied[index / 64] |= 1 << (at % 64);
     }
 
-    fn push_due(&mut self, number: u32, hold: &Hold) {
-        self.due.push(Reverse(Due::of(number, hold)));
+    #[cold]
+    fn push_due(&mut self, due: Due) {
+        self.due.push(Reverse(due));
     }
 
     /// Lets log time go on to `now`.
