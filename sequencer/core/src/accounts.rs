@@ -4,12 +4,14 @@
 
 use holdfast_contracts::CustomerId;
 
+use zerocopy::FromZeros;
+
 use crate::groups::{GroupPool, Groups, Home, TableHash, candidates, prefetch_home};
 use crate::hash::hash_pair;
 use crate::pool::{List, Pool};
 
 /// Accounts of one bin stand side by side, without holes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromZeros)]
 #[repr(C)]
 struct Account {
     customer: u64,
@@ -32,11 +34,15 @@ pub(crate) struct Accounts {
     pool: Pool<Account>,
 }
 
+/// Within one cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Bin {
     groups: Groups,
     list: List,
 }
+
+const _: () = assert!(size_of::<Bin>() == 64);
 
 /// An account that was looked for, there or not. Good until an account is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,15 +98,20 @@ impl Accounts {
     pub(crate) fn prefetch_entries(&self, home: Home) {
         let list = &self.bin(home.hash).list;
         candidates(&self.groups, home, |at| self.pool.prefetch(list, at));
-        self.pool.prefetch(list, list.len());
+        self.pool.prefetch_end(list);
     }
 
     /// Looks for an account.
     #[inline(always)]
     pub(crate) fn find(&self, listing: u32, customer: CustomerId) -> Found {
         let hash = hash_of(listing, customer);
-        let bin = self.bin(hash);
-        let home = bin.groups.home(hash);
+        self.find_at(self.bin(hash).groups.home(hash), listing, customer)
+    }
+
+    /// Looks for an account where [`Accounts::prefetch`] said that it would be.
+    #[inline(always)]
+    pub(crate) fn find_at(&self, home: Home, listing: u32, customer: CustomerId) -> Found {
+        let bin = self.bin(home.hash);
         let place = bin.groups.find(&self.groups, home, |at| {
             let account = self.pool.get(&bin.list, at);
             account.customer == customer.0 && account.listing == listing

@@ -13,16 +13,16 @@ const GROUP: usize = 20;
 /// Groups are filled to this many on average before there are more of them: 0.85 of their places.
 const GROUP_FILL: usize = 17;
 /// Groups that a bin begins with: from so many to not quite twice as many.
-const UNIT_MIN: u32 = 8;
+const UNIT_MIN: u32 = 16;
 /// Each time a bin grows it doubles, by one more segment.
-const SEGMENTS: usize = 10;
+const SEGMENTS: usize = 9;
 /// Entries that the groups of one bin can tell apart, with room to spare: places have 16 bits.
 pub(crate) const BIN_ENTRIES_MAX: usize = 60_000;
 
 const _: () = assert!((UNIT_MIN as usize) << (SEGMENTS - 1) >= BIN_ENTRIES_MAX.div_ceil(GROUP_FILL));
 
 /// The hash of a key, cut into the parts that a table uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct TableHash(pub(crate) u64);
 
 impl TableHash {
@@ -142,21 +142,21 @@ impl Group {
 #[derive(Debug, Clone)]
 pub(crate) struct Groups {
     /// Groups of a unit.
-    unit: u32,
+    unit: u16,
     /// Units, a power of two, or 0 while there is no group at all.
-    units: u32,
+    units: u16,
     /// Where the groups begin: of the first unit, of the second, of the next two, of the next four, and so on.
     segments: [u32; SEGMENTS],
 }
 
-/// Where an entry is looked for first. Good until its bin grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where an entry is looked for first. Worked out once and used again for as long as the bin does not grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Home {
     pub(crate) hash: TableHash,
     /// Index of the group in the pool.
     group: u32,
     /// Units of the bin.
-    units: u32,
+    units: u16,
 }
 
 /// A group of a bin.
@@ -170,7 +170,7 @@ impl Groups {
     /// No groups yet, for the bin with this number.
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are wanted")]
     pub(crate) const fn new(bin: usize) -> Self {
-        Self { unit: UNIT_MIN + (bin as u32 % UNIT_MIN), units: 0, segments: [0; SEGMENTS] }
+        Self { unit: (UNIT_MIN + bin as u32 % UNIT_MIN) as u16, units: 0, segments: [0; SEGMENTS] }
     }
 
     /// Groups for so many entries from the beginning, with room for a bin that gets more than the others.
@@ -178,7 +178,8 @@ impl Groups {
         let wanted = u32::try_from(entries.min(BIN_ENTRIES_MAX) * 17 / 16).expect("a bin has fewer than 2^16 entries");
         let groups = wanted.div_ceil(GROUP_FILL as u32).max(UNIT_MIN);
         let doublings = (groups / UNIT_MIN).ilog2();
-        let mut sized = Self { unit: groups.div_ceil(1 << doublings), units: 0, segments: [0; SEGMENTS] };
+        let unit = u16::try_from(groups.div_ceil(1 << doublings)).expect("a unit is less than twice the smallest");
+        let mut sized = Self { unit, units: 0, segments: [0; SEGMENTS] };
         for _ in 0..=doublings {
             sized.grow(pool, std::iter::empty());
         }
@@ -191,9 +192,15 @@ impl Groups {
         Home { hash, group: if self.units == 0 { 0 } else { self.index(self.first(hash)) }, units: self.units }
     }
 
+    /// The bin may have grown since.
+    #[inline(always)]
+    const fn renewed(&self, home: Home) -> Home {
+        if home.units == self.units { home } else { self.home(home.hash) }
+    }
+
     #[inline(always)]
     const fn first(&self, hash: TableHash) -> At {
-        At { unit: hash.unit() & self.units.wrapping_sub(1), within: hash.within(self.unit) }
+        At { unit: hash.unit() & (self.units as u32).wrapping_sub(1), within: hash.within(self.unit as u32) }
     }
 
     /// The group's index in the pool.
@@ -202,22 +209,22 @@ impl Groups {
         let segment = u32::BITS - at.unit.leading_zeros();
         let first_unit = (1 << segment) >> 1;
         // No sum is larger than the number of groups in the pool, which has 32 bits.
-        let from_segment = (at.unit.wrapping_sub(first_unit)).wrapping_mul(self.unit).wrapping_add(at.within);
+        let from_segment = (at.unit.wrapping_sub(first_unit)).wrapping_mul(self.unit as u32).wrapping_add(at.within);
         self.segments[segment as usize].wrapping_add(from_segment)
     }
 
     const fn after(&self, at: At) -> At {
-        if at.within + 1 < self.unit {
+        if at.within + 1 < self.unit as u32 {
             At { unit: at.unit, within: at.within + 1 }
         } else {
-            At { unit: (at.unit + 1) & (self.units - 1), within: 0 }
+            At { unit: (at.unit + 1) & (self.units as u32 - 1), within: 0 }
         }
     }
 
     /// How many there are.
     #[inline(always)]
     const fn count(&self) -> usize {
-        (self.unit * self.units) as usize
+        self.unit as usize * self.units as usize
     }
 
     /// The place of the entry with this hash for which `is_it(place)` says yes.
@@ -228,6 +235,7 @@ impl Groups {
         home: Home,
         mut is_it: impl FnMut(usize) -> bool,
     ) -> Option<usize> {
+        let home = self.renewed(home);
         if home.units == 0 {
             return None;
         }
@@ -279,8 +287,7 @@ impl Groups {
     /// Adds an entry. The caller has asked [`Groups::must_grow`] before.
     #[inline(always)]
     pub(crate) fn enter(&self, pool: &mut GroupPool, home: Home, place: usize) {
-        // Somebody else may have made the bin grow in the meantime.
-        let home = if home.units == self.units { home } else { self.home(home.hash) };
+        let home = self.renewed(home);
         let place = u16::try_from(place).expect("a bin has fewer than 2^16 entries");
         if !pool[home.group as usize].enter(home.hash, place) {
             self.enter_after(pool, home.hash, place);
@@ -344,8 +351,8 @@ impl Groups {
 
     /// Takes all entries out.
     pub(crate) fn clear(&self, pool: &mut GroupPool) {
-        for unit in 0..self.units {
-            for within in 0..self.unit {
+        for unit in 0..u32::from(self.units) {
+            for within in 0..u32::from(self.unit) {
                 pool[self.index(At { unit, within }) as usize] = EMPTY;
             }
         }

@@ -122,7 +122,7 @@ impl IdTable {
     pub(crate) fn prefetch_entries(&self, home: Home) {
         let entries = &self.bins[self.bin_of(home.hash)].entries;
         candidates(&self.groups, home, |at| self.pool.prefetch(entries, at));
-        self.pool.prefetch(entries, entries.len());
+        self.pool.prefetch_end(entries);
     }
 
     /// Where an id with this hash is looked for, and will be entered.

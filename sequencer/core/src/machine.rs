@@ -128,11 +128,13 @@ struct Scratch {
 const AHEAD: usize = 32;
 const _: () = assert!(LOOK_NEAR < LOOK_FAR && LOOK_FAR < AHEAD);
 
-/// What a command will look for.
+/// Where a command will look, as found out ahead of its turn.
 #[derive(Debug, Clone, Copy, Default)]
-struct Ahead {
-    id: Option<Home>,
-    account: Option<Home>,
+pub(crate) struct Ahead {
+    pub(crate) id: Home,
+    /// The listing whose account it will look for, when it has one line.
+    pub(crate) listing: u32,
+    pub(crate) account: Home,
 }
 
 /// A dictionary entry of the record at hand.
@@ -342,17 +344,17 @@ impl Machine {
             ahead[index % AHEAD] = self.look_far(context, command);
         }
         for near in ahead.iter().take(LOOK_NEAR) {
-            self.look_near(*near);
+            self.look_near(near);
         }
         for (index, command) in (0u32..).zip(commands) {
             let at = index as usize;
             if let Some(far) = commands.get(at + LOOK_FAR) {
                 ahead[(at + LOOK_FAR) % AHEAD] = self.look_far(context, far);
             }
-            self.look_near(ahead[(at + LOOK_NEAR) % AHEAD]);
+            self.look_near(&ahead[(at + LOOK_NEAR) % AHEAD]);
             context.cause = Some(index);
             probe.before(self, index, command);
-            self.decide(context, command)?;
+            self.decide(context, command, &ahead[at % AHEAD])?;
         }
         Ok(())
     }
@@ -371,36 +373,42 @@ impl Machine {
     /// Starts loading what a command will look at first.
     #[inline(always)]
     fn look_far(&self, context: &Context<'_, '_>, command: &Command<'_>) -> Ahead {
-        let (id, account) = match command {
+        match command {
             Command::Reserve(it) => {
                 let line = it.lines.single().unwrap_or_default();
-                let known = context.dictionary.get(line.sku as usize);
-                (it.reservation_id, known.map(|entry| self.accounts.prefetch(entry.listing, it.customer)))
+                let listing = context.dictionary.get(line.sku as usize).map_or(NONE, |entry| entry.listing);
+                Ahead {
+                    id: self.ids.prefetch(hash_of(it.reservation_id)),
+                    listing,
+                    account: self.accounts.prefetch(listing, it.customer),
+                }
             }
             Command::BeginPayment { reservation_id, .. }
             | Command::Confirm { reservation_id, .. }
             | Command::Release { reservation_id, .. }
-            | Command::Extend { reservation_id, .. } => (*reservation_id, None),
-            _ => return Ahead::default(),
-        };
-        Ahead { id: Some(self.ids.prefetch(hash_of(id))), account }
+            | Command::Extend { reservation_id, .. } => {
+                Ahead { id: self.ids.prefetch(hash_of(*reservation_id)), ..Ahead::default() }
+            }
+            _ => Ahead::default(),
+        }
     }
 
     /// Starts loading what it will look at next.
     #[inline(always)]
-    fn look_near(&self, ahead: Ahead) {
-        if let Some(id) = ahead.id {
-            self.ids.prefetch_entries(id);
-        }
-        if let Some(account) = ahead.account {
-            self.accounts.prefetch_entries(account);
-        }
+    fn look_near(&self, ahead: &Ahead) {
+        self.ids.prefetch_entries(ahead.id);
+        self.accounts.prefetch_entries(ahead.account);
     }
 
     #[inline]
-    fn decide(&mut self, context: &mut Context<'_, '_>, command: &Command<'_>) -> Result<(), Halt> {
+    fn decide(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        command: &Command<'_>,
+        ahead: &Ahead,
+    ) -> Result<(), Halt> {
         match command {
-            Command::Reserve(it) => self.reserve(context, it),
+            Command::Reserve(it) => self.reserve(context, it, ahead),
             Command::BeginPayment { reservation_id, customer } => {
                 self.begin_payment(context, *reservation_id, *customer);
             }

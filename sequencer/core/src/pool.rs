@@ -4,6 +4,7 @@
 //! never move, and a chunk that one list gives back fits every other.
 
 use holdfast_memory::PageVec;
+use zerocopy::FromZeros;
 
 /// Elements of a chunk.
 pub(crate) const CHUNK: usize = 32;
@@ -16,11 +17,14 @@ pub(crate) struct Pool<T> {
     free: Vec<u32>,
 }
 
-/// A list in a [`Pool`]: always the same one.
+/// A list in a [`Pool`]: always the same one. Small, because tables have thousands of them and look at each all the time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct List {
-    chunks: Vec<u32>,
+    #[expect(clippy::box_collection, reason = "a pointer instead of three words keeps a bin within a cache line")]
+    chunks: Box<Vec<u32>>,
     len: u32,
+    /// The last chunk.
+    tail: u32,
 }
 
 impl<T> Default for Pool<T> {
@@ -29,7 +33,7 @@ impl<T> Default for Pool<T> {
     }
 }
 
-impl<T: Copy> Pool<T> {
+impl<T: Copy + FromZeros> Pool<T> {
     /// Takes memory for so many elements in so many lists.
     pub(crate) fn prepare(&mut self, elements: usize, lists: usize) {
         // The last chunk of each list is half full on average.
@@ -51,29 +55,26 @@ impl<T: Copy> Pool<T> {
     /// Adds an element at the end of a list.
     #[inline(always)]
     pub(crate) fn push(&mut self, list: &mut List, value: T) {
-        let at = list.len();
-        if at == list.chunks.len() * CHUNK {
-            self.add_chunk(list, value);
-        } else {
-            *self.get_mut(list, at) = value;
+        let slot = list.len() % CHUNK;
+        if slot == 0 {
+            self.add_chunk(list);
         }
+        self.chunks[list.tail as usize][slot] = value;
         list.len += 1;
     }
 
     #[cold]
-    fn add_chunk(&mut self, list: &mut List, value: T) {
+    fn add_chunk(&mut self, list: &mut List) {
         let chunk = match self.free.pop() {
-            Some(chunk) => {
-                self.chunks[chunk as usize][0] = value;
-                chunk
-            }
-            None => u32::try_from(self.chunks.push([value; CHUNK])).expect("fewer than 2^32 chunks"),
+            Some(chunk) => chunk,
+            None => u32::try_from(self.chunks.push([T::new_zeroed(); CHUNK])).expect("fewer than 2^32 chunks"),
         };
         if list.chunks.len() == list.chunks.capacity() {
             // Small steps: there are thousands of lists.
             list.chunks.reserve_exact(list.chunks.len() / 4 + 4);
         }
         list.chunks.push(chunk);
+        list.tail = chunk;
     }
 
     /// All elements of a list, in order. Memory is fetched a chunk ahead.
@@ -103,6 +104,7 @@ impl<T: Copy> Pool<T> {
         list.len -= 1;
         if list.len().is_multiple_of(CHUNK) {
             self.free.extend(list.chunks.pop());
+            list.tail = list.chunks.last().copied().unwrap_or_default();
         }
     }
 
@@ -112,11 +114,19 @@ impl<T: Copy> Pool<T> {
         list.len = 0;
     }
 
-    /// Starts loading an element of a list. One past the end is where the next will be stored.
+    /// Starts loading an element of a list.
     #[inline(always)]
     pub(crate) fn prefetch(&self, list: &List, at: usize) {
         if let Some(chunk) = list.chunks.get(at >> CHUNK_SHIFT) {
             holdfast_memory::prefetch(&self.chunks[*chunk as usize][at % CHUNK]);
+        }
+    }
+
+    /// Starts loading where the next element will be stored.
+    #[inline(always)]
+    pub(crate) fn prefetch_end(&self, list: &List) {
+        if let Some(chunk) = self.chunks.get(list.tail as usize) {
+            holdfast_memory::prefetch(&chunk[list.len() % CHUNK]);
         }
     }
 
@@ -133,7 +143,7 @@ impl List {
 
     /// Bytes that the list takes outside the pool and its own header.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.chunks.capacity() * size_of::<u32>()
+        size_of::<Vec<u32>>() + self.chunks.capacity() * size_of::<u32>()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::hash::{Mix, hash_bytes};
 use crate::holds::{Hold, NEVER, NONE, NewHold};
 use crate::ids::{Entry, EntryRef};
 use crate::lines::HoldLine;
-use crate::machine::{Context, Machine};
+use crate::machine::{Ahead, Context, Machine};
 use crate::skus::Sku;
 
 /// What is wanted of one SKU, lines of the same SKU added up.
@@ -57,27 +57,27 @@ enum Verdict {
 impl Machine {
     /// Answers a reserve request and folds the answer into the state.
     #[inline]
-    pub(crate) fn reserve(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>) {
+    pub(crate) fn reserve(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>, ahead: &Ahead) {
         match it.lines.single() {
             // An array of one: the compiler makes a copy of everything below without a loop.
             Some(line) => {
-                let wants = [self.want(context, it, line)];
-                self.reserve_wants(context, it, &wants);
+                let wants = [self.want(context, it, line, ahead)];
+                self.reserve_wants(context, it, &wants, ahead);
             }
-            None => self.reserve_several(context, it),
+            None => self.reserve_several(context, it, ahead),
         }
     }
 
     #[cold]
-    fn reserve_several(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>) {
+    fn reserve_several(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>, ahead: &Ahead) {
         let mut wants = std::mem::take(&mut context.wants);
-        self.merge(context, it, &mut wants);
-        self.reserve_wants(context, it, &wants);
+        self.merge(context, it, ahead, &mut wants);
+        self.reserve_wants(context, it, &wants, ahead);
         context.wants = wants;
     }
 
     #[inline(always)]
-    fn want(&self, context: &Context<'_, '_>, it: &Reserve<'_>, line: Line) -> Want {
+    fn want(&self, context: &Context<'_, '_>, it: &Reserve<'_>, line: Line, ahead: &Ahead) -> Want {
         let (hash, sku) = match context.dictionary.get(line.sku as usize) {
             Some(found) => (found.hash, found.sku),
             None => (hash_bytes(b""), MISSING),
@@ -89,14 +89,24 @@ impl Machine {
                 (counters.listing, self.offered_of(counters))
             }
         };
-        let account = self.accounts.find(listing, it.customer);
+        let account = match ahead.listing {
+            seen if seen == listing => self.accounts.find_at(ahead.account, listing, it.customer),
+            // The SKU has come to another listing since, or there are several lines.
+            _ => self.accounts.find(listing, it.customer),
+        };
         Want { entry: line.sku, hash, sku, listing, quantity: u64::from(line.quantity), offered, account }
     }
 
     /// One want per SKU, in order of the bytes of the SKU. An index that names nothing stands for an empty name.
-    fn merge(&self, context: &Context<'_, '_>, it: &Reserve<'_>, wants: &mut Vec<Want>) {
+    fn merge(
+        &self,
+        context: &Context<'_, '_>,
+        it: &Reserve<'_>,
+        ahead: &Ahead,
+        wants: &mut Vec<Want>,
+    ) {
         wants.clear();
-        wants.extend(it.lines.iter().map(|line| self.want(context, it, line)));
+        wants.extend(it.lines.iter().map(|line| self.want(context, it, line, ahead)));
         let name = |want: &Want| context.name(want.entry);
         wants.sort_by(|a, b| name(a).cmp(name(b)));
         wants.dedup_by(|next, kept| {
@@ -109,9 +119,16 @@ impl Machine {
     }
 
     #[inline(always)]
-    fn reserve_wants(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>, wants: &[Want]) {
+    fn reserve_wants(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        it: &Reserve<'_>,
+        wants: &[Want],
+        ahead: &Ahead,
+    ) {
         let content = content(it, wants);
-        let home = self.make_room(it.reservation_id);
+        let home = ahead.id;
+        self.make_room_at(home);
         match self.judge(it, wants, home, content) {
             Verdict::Granted { ttl_ms } => self.grant(context, it, wants, home, content, ttl_ms),
             Verdict::Refused(answer) => {

@@ -58,13 +58,18 @@ impl Machine {
     }
 
     /// Makes sure that there is room for an entry of this id, and says where.
-    #[inline(always)]
     pub(crate) fn make_room(&mut self, id: ReservationId) -> Home {
-        let hash = hash_of(id);
-        if self.ids.is_bin_full(hash) {
-            self.make_room_in(self.ids.bin_number(hash));
+        let home = self.ids.home(hash_of(id));
+        self.make_room_at(home);
+        home
+    }
+
+    /// Makes sure that there is room for an entry that belongs here.
+    #[inline(always)]
+    pub(crate) fn make_room_at(&mut self, home: Home) {
+        if self.ids.is_bin_full(home.hash) {
+            self.make_room_in(self.ids.bin_number(home.hash));
         }
-        self.ids.home(hash)
     }
 
     #[cold]

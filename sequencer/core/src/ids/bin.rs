@@ -4,7 +4,9 @@ use super::{Entry, LOCAL_MASK};
 use crate::groups::{BIN_ENTRIES_MAX, Groups};
 use crate::pool::List;
 
+/// Within one cache line.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub(crate) struct Bin {
     pub(super) groups: Groups,
     pub(super) entries: List,
@@ -55,4 +57,4 @@ impl Bin {
     }
 }
 
-const _: () = assert!(size_of::<Entry>() == 24);
+const _: () = assert!(size_of::<Bin>() == 64 && size_of::<Entry>() == 24);
