@@ -364,10 +364,19 @@ impl Machine {
         context.dictionary.clear();
         context.dictionary.extend(context.names.iter().map(|name| {
             let hash = hash_bytes(name.as_bytes());
-            let sku = self.skus.find(name, hash).unwrap_or(NONE);
-            let listing = if sku == NONE { NONE } else { self.skus.get(sku).listing };
-            DictionaryEntry { hash, sku, listing, said: 0 }
+            self.skus.prefetch_name(hash);
+            DictionaryEntry { hash, sku: NONE, listing: NONE, said: 0 }
         }));
+        for (entry, name) in context.dictionary.iter_mut().zip(context.names) {
+            if let Some(sku) = self.skus.find(name, entry.hash) {
+                entry.sku = sku;
+                self.skus.prefetch(sku);
+            }
+        }
+        for entry in context.dictionary.iter_mut().filter(|entry| entry.sku != NONE) {
+            entry.listing = self.skus.get(entry.sku).listing;
+            self.sales.prefetch(entry.listing);
+        }
     }
 
     /// Starts loading what a command will look at first.

@@ -59,6 +59,12 @@ impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32
         self.items.len()
     }
 
+    /// Starts loading an element.
+    #[inline]
+    pub(crate) fn prefetch(&self, index: usize) {
+        self.items.prefetch(index);
+    }
+
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
         self.items.get(index)
