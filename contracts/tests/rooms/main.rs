@@ -1,7 +1,9 @@
 //! Who may import whom. Reads the workspace as cargo sees it and holds it against the arrows of `docs/architecture.md`.
 
 mod arrows;
+mod features;
 mod manifests;
+mod semantics;
 
 use arrows::{Kind, Package};
 use serde_json::Value;
@@ -47,6 +49,19 @@ fn package(value: &Value) -> Package {
     Package { name: text(value, "name").to_owned(), depends: depends.collect() }
 }
 
+fn features_of(value: &Value) -> features::Features {
+    let strings = |list: &Value| -> Vec<String> {
+        let list = list.as_array().expect("cargo lists features");
+        list.iter().map(|it| it.as_str().expect("features are text").to_owned()).collect()
+    };
+    let declared = value["features"].as_object().expect("cargo lists features");
+    features::Features {
+        package: text(value, "name").to_owned(),
+        declared: declared.iter().map(|(name, enables)| (name.clone(), strings(enables))).collect(),
+        asked: list(value, "dependencies").iter().flat_map(|it| strings(&it["features"])).collect(),
+    }
+}
+
 fn manifest(path: &Path) -> toml::Table {
     let text = std::fs::read_to_string(path).expect("cargo names manifests that exist");
     text.parse().expect("cargo has read it already")
@@ -72,4 +87,21 @@ fn versions_and_lints_stand_in_the_root_manifest() {
         violations.extend(manifests::violations_of_member(text(package, "name"), &member));
     }
     none(&violations);
+}
+
+#[test]
+fn no_ordinary_build_has_a_planted_bug() {
+    let packages: Vec<_> = list(&metadata(), "packages").iter().map(features_of).collect();
+    none(&features::violations(&packages));
+    assert!(
+        packages.iter().any(features::Features::plants),
+        "the planted bugs are features, or this test is blind"
+    );
+}
+
+#[test]
+fn each_case_on_the_page_of_semantics_has_its_test() {
+    let root = PathBuf::from(text(&metadata(), "workspace_root"));
+    let page = std::fs::read_to_string(root.join("docs/semantics.md")).expect("the page is there");
+    none(&semantics::violations(&root, &page));
 }

@@ -454,7 +454,8 @@ impl Machine {
         dedupe_window_ms: u64,
         work_per_record_max: u32,
     ) {
-        self.rules = self.rules.activated(version, dedupe_window_ms, work_per_record_max);
+        let in_force = if cfg!(feature = "mutant-30") { self.rules.version } else { version };
+        self.rules = self.rules.activated(in_force, dedupe_window_ms, work_per_record_max);
         context.say().rules_activated(version);
         for sale in self.sales.numbers() {
             self.serve_sale(context, sale);

@@ -116,6 +116,8 @@ impl Machine {
             }
             same
         });
+        #[cfg(feature = "mutant-16")]
+        in_map_order(wants);
     }
 
     #[inline(always)]
@@ -152,7 +154,9 @@ impl Machine {
     fn judge(&self, it: &Reserve<'_>, wants: &[Want], home: Home, content: u32) -> Verdict {
         let refuse = |reason, line, value| Verdict::Refused(Answer::Refused { reason, line, value });
 
-        if let Some(at) = self.known(it.reservation_id, home) {
+        if !cfg!(feature = "mutant-03")
+            && let Some(at) = self.known(it.reservation_id, home)
+        {
             let entry = self.ids.entry(at);
             let same = entry.fingerprint == content && Answer::unpack(entry.word) != Answer::Done;
             return if same { Verdict::Known(at) } else { Verdict::IdReused };
@@ -311,6 +315,7 @@ impl Machine {
     /// Moves units from available to held, on the customer's account.
     #[inline(always)]
     fn hold_units(&mut self, want: &Want, it: &Reserve<'_>, units: u32) {
+        let units = if cfg!(feature = "mutant-02") { units.min(1) } else { units };
         let counters = self.skus.change(want.sku);
         counters.available = crate::skus::minus(counters.available, u64::from(units));
         counters.held += u64::from(units);
@@ -405,12 +410,16 @@ impl Machine {
             return 0;
         }
         let nobody_waits = counters.listing == NONE || self.sales.lines[counters.listing as usize].is_empty();
-        if nobody_waits || self.rules.public_passes_line() { counters.available } else { 0 }
+        let free = counters.available + u64::from(cfg!(feature = "mutant-01"));
+        if nobody_waits || self.rules.public_passes_line() { free } else { 0 }
     }
 
     /// Remembers an answer that is not a hold.
     #[inline(always)]
     pub(crate) fn remember(&mut self, id: ReservationId, home: Home, content: u32, answer: Answer) {
+        if cfg!(feature = "mutant-04") && answer != Answer::Done {
+            return;
+        }
         let entry = Entry::new(id, content, answer);
         self.ids.insert(entry, home);
         self.ids.generations.current_sum().add(entry_element(&entry));
@@ -436,6 +445,14 @@ struct Place {
 pub(crate) fn entry_element(entry: &Entry) -> u128 {
     let (low, high) = entry.words();
     crate::hash::element(1, [low, high, u64::from(entry.fingerprint) << 32 | u64::from(entry.word)])
+}
+
+/// What a bug could make of lines that are collected in a map.
+#[cfg(feature = "mutant-16")]
+#[expect(clippy::disallowed_types, reason = "that is the bug")]
+fn in_map_order(wants: &mut Vec<Want>) {
+    let map: std::collections::HashMap<u64, Want> = wants.drain(..).map(|want| (want.hash, want)).collect();
+    wants.extend(map.into_values());
 }
 
 /// 32 bits over everything that makes two requests the same.
@@ -472,7 +489,8 @@ fn short(it: &Reserve<'_>, wants: &[Want]) -> Option<(u8, u64)> {
         return nothing.then_some((0, 0));
     }
     for (line, want) in numbered(wants) {
-        if want.offered < want.quantity {
+        let last_unit = cfg!(feature = "mutant-27") && want.offered == want.quantity;
+        if want.offered < want.quantity || last_unit {
             return Some((line, want.offered));
         }
     }

@@ -150,6 +150,7 @@ impl Machine {
             return Err((Reason::Invalid, 0));
         }
         sku.shortfall -= absorbed;
+        let on_hand = if cfg!(feature = "mutant-28") { sku.on_hand } else { on_hand };
         (sku.available, sku.unavailable, sku.on_hand) = (available, unavailable, on_hand);
         Ok(sku)
     }

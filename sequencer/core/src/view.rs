@@ -144,6 +144,32 @@ impl Machine {
         })
     }
 
+    /// Units of a SKU that count toward a customer's limit in the sale the SKU is in: held, paying, waiting and confirmed.
+    /// `None` if the SKU is not known or in no sale.
+    #[must_use]
+    pub fn view_customer_units(&self, sku: &str, customer: CustomerId) -> Option<u32> {
+        let number = self.skus.find(sku, crate::hash::hash_bytes(sku.as_bytes()))?;
+        let listing = Some(self.skus.get(number).listing).filter(|listing| *listing != NONE)?;
+        Some(self.account(listing, customer))
+    }
+
+    /// Whether a new reservation of this SKU would be refused for want of stock and for nothing before it: its sale sells, and
+    /// the public may take nothing. A customer's limit is not looked at.
+    #[must_use]
+    pub fn is_sold_out(&self, sku: &str) -> bool {
+        let Some(number) = self.skus.find(sku, crate::hash::hash_bytes(sku.as_bytes())) else { return false };
+        let listing = self.skus.get(number).listing;
+        listing != NONE
+            && self.sales.sale_of(listing).refusal(self.now()).is_none()
+            && self.offered(number) == 0
+    }
+
+    /// Whether anything is remembered of an id.
+    #[must_use]
+    pub fn remembers(&self, id: ReservationId) -> bool {
+        self.known(id, hash_of(id)).is_some()
+    }
+
     /// All SKUs that are known, in the order in which they became so.
     pub fn skus(&self) -> impl Iterator<Item = &str> {
         self.skus.names().numbers().map(|number| self.skus.names().name(number))

@@ -107,7 +107,8 @@ impl Generations {
         begins.extend((0..self.bins).map(end_of));
         let next = Generation { number, begins, entries: 0, sum: Sum::default() };
         self.before.push_back(std::mem::replace(&mut self.current, next));
-        while self.before.front().is_some_and(|oldest| oldest.number + GENERATIONS_PER_WINDOW < number) {
+        let kept = GENERATIONS_PER_WINDOW - u64::from(cfg!(feature = "mutant-06"));
+        while self.before.front().is_some_and(|oldest| oldest.number + kept < number) {
             if let Some(left) = self.before.pop_front() {
                 self.remembered -= left.entries;
                 self.spare.push(left.begins);

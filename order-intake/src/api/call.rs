@@ -1,0 +1,131 @@
+//! What the handlers behind the router have in common.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use holdfast_contracts::PartitionId;
+use holdfast_contracts::limits::{SALE_ID_BYTES_MAX, SKU_BYTES_MAX};
+use holdfast_core::Machine;
+use holdfast_engine::PartitionStatus;
+use hyper::HeaderMap;
+use tokio::sync::oneshot;
+
+use crate::auth::Principal;
+use crate::metrics::Route;
+use crate::problem::{Problem, UNAVAILABLE};
+use crate::respond::{About, Reply};
+use crate::shard::current;
+use crate::{body, headers};
+
+/// A request, taken apart.
+pub(super) struct Call {
+    pub(super) about: About,
+    pub(super) headers: HeaderMap,
+    pub(super) until: Instant,
+    body: Body,
+}
+
+impl Call {
+    pub(super) fn principal(&self) -> Result<Principal, Problem> {
+        current().authenticate(&self.headers)
+    }
+
+    pub(super) fn admin(&self) -> Result<Principal, Problem> {
+        current().authenticate_admin(&self.headers)
+    }
+
+    /// The body, which must be JSON.
+    pub(super) async fn json(self) -> Result<Bytes, Problem> {
+        headers::must_be_json(&self.headers)?;
+        self.bytes().await
+    }
+
+    /// The body, which must be JSON unless there is none.
+    pub(super) async fn optional_json(self) -> Result<Option<Bytes>, Problem> {
+        let is_json = headers::must_be_json(&self.headers);
+        let bytes = self.bytes().await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        is_json.map(|()| Some(bytes))
+    }
+
+    async fn bytes(self) -> Result<Bytes, Problem> {
+        let (bytes_max, patience) = {
+            let shard = current();
+            let config = &shard.shared.config;
+            (config.body_bytes_max.get() as usize, Duration::from_millis(config.body_timeout_ms.get()))
+        };
+        body::read(self.body, bytes_max, patience).await
+    }
+}
+
+/// Answers a request with what `handle` makes of it.
+pub(super) async fn tell<F>(request: Request, route: Route, handle: impl FnOnce(Call) -> F) -> Response
+where
+    F: Future<Output = Result<Reply, Problem>>,
+{
+    let (head, body) = request.into_parts();
+    let (about, until) = {
+        let shard = current();
+        let mut about = shard.about(&head.headers);
+        let wait = shard.wait(&mut about, &head.headers);
+        (about, Instant::now() + wait)
+    };
+    let told = handle(Call { about, headers: head.headers, until, body }).await;
+    let shard = current();
+    let reply = told.unwrap_or_else(|problem| shard.arena.borrow_mut().problem(&about, &problem));
+    shard.metrics.note_answer(route, reply.status().as_u16());
+    reply.map(Body::new)
+}
+
+/// A JSON answer.
+pub(super) fn json(about: &About, status: u16, write: impl FnOnce(&mut BytesMut)) -> Reply {
+    current().arena.borrow_mut().json(about, status, write)
+}
+
+/// A SKU in a path.
+pub(super) fn sku_in_path(sku: &str) -> Result<(), Problem> {
+    let fits = (1..=SKU_BYTES_MAX).contains(&sku.len());
+    if fits {
+        Ok(())
+    } else {
+        Err(Problem::new(&crate::problem::INVALID_REQUEST, "A SKU has 1 to 64 bytes."))
+    }
+}
+
+/// A sale id in a path.
+pub(super) fn sale_in_path(id: &str) -> Result<(), Problem> {
+    let fits = (1..=SALE_ID_BYTES_MAX).contains(&id.len());
+    if fits {
+        Ok(())
+    } else {
+        Err(Problem::new(&crate::problem::INVALID_REQUEST, "A sale id has 1 to 64 bytes."))
+    }
+}
+
+/// Lets `look` look at the machine of a partition, without keeping this thread from anything else.
+pub(super) async fn look<R: Send + 'static>(
+    partition: PartitionId,
+    until: Instant,
+    look: impl FnOnce(&Machine, &PartitionStatus) -> R + Send + 'static,
+) -> Result<R, Problem> {
+    let not_now = || Problem::new(&UNAVAILABLE, "The partition cannot be asked now.");
+    let answered = {
+        let (answer, answered) = oneshot::channel();
+        let query = move |machine: Option<&Machine>, status: &PartitionStatus| {
+            // Whoever asked may have given up.
+            answer.send(machine.map(|machine| look(machine, status))).ok();
+        };
+        current().shared.sequencer.query(partition, Box::new(query)).map_err(|_| not_now())?;
+        answered
+    };
+    match tokio::time::timeout_at(until.into(), answered).await {
+        Ok(Ok(Some(found))) => Ok(found),
+        _ => Err(not_now()),
+    }
+}

@@ -1,0 +1,112 @@
+//! JSON: written by hand into one buffer, read strictly.
+
+use bytes::{BufMut, BytesMut};
+use serde::Deserialize;
+use serde_path_to_error::Segment;
+
+use crate::problem::Problem;
+
+/// Reads a body. Unknown and repeated fields are refused where the type says so.
+pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    // Finding out where it went wrong costs, so it is done only when it did.
+    serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
+}
+
+fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) -> Problem {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Ok(_) => Problem::at("", error.to_string()),
+        Err(error) => Problem::at(pointer(error.path()), error.inner().to_string()),
+    }
+}
+
+/// RFC 6901.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// Writes JSON. Members and elements are separated by whoever calls, since nearly all of it is fixed text.
+pub(crate) trait Write {
+    fn text(&mut self, text: &str);
+    fn number(&mut self, number: impl itoa::Integer);
+    /// A string with its quotes.
+    fn string(&mut self, string: &str);
+}
+
+impl Write for BytesMut {
+    fn text(&mut self, text: &str) {
+        self.put_slice(text.as_bytes());
+    }
+
+    fn number(&mut self, number: impl itoa::Integer) {
+        self.put_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    fn string(&mut self, string: &str) {
+        self.put_u8(b'"');
+        for byte in string.bytes() {
+            match byte {
+                b'"' | b'\\' => self.put_slice(&[b'\\', byte]),
+                0..=0x1f => self.put_slice(format!("\\u{byte:04x}").as_bytes()),
+                _ => self.put_u8(byte),
+            }
+        }
+        self.put_u8(b'"');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_string_is_written_reads_back() {
+        for string in ["", "A1", "quote \" and \\", "line\nfeed\u{1}", "ünïcode 🎟"] {
+            let mut out = BytesMut::new();
+            out.string(string);
+            assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), string);
+        }
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read")]
+    struct Outer {
+        lines: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read")]
+    struct Inner {
+        quantity: u32,
+    }
+
+    #[track_caller]
+    fn points_to(body: &str, pointer: &str) {
+        let problem = read::<Outer>(body.as_bytes()).unwrap_err();
+        assert_eq!(problem.faults[0].pointer, pointer, "{problem:?}");
+    }
+
+    #[test]
+    fn a_mistake_is_pointed_to() {
+        points_to(r#"{"lines":[{"quantity":1},{"quantity":1.5}]}"#, "/lines/1/quantity");
+        points_to(r#"{"lines":[{"quantity":1,"a/b~":2}]}"#, "/lines/0/a~1b~0");
+        // Of a repeated member the object around it is named.
+        points_to(r#"{"lines":[{"quantity":1,"quantity":2}]}"#, "/lines/0");
+        points_to(r#"{"lines":[{"quantity":-1}]}"#, "/lines/0/quantity");
+        points_to(r#"{"lines":{}}"#, "/lines");
+        points_to(r#"{"lines":[]} {}"#, "");
+    }
+}

@@ -1,0 +1,109 @@
+//! Files with secrets: made once, readable by their owner only.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use super::KeyError;
+
+/// No secret is larger.
+const SECRET_BYTES_MAX: u64 = 4_096;
+
+/// The 32 bytes that reservation ids and customers' pseudonyms are derived with.
+#[derive(Clone)]
+pub(crate) struct IdKey(pub(crate) [u8; 32]);
+
+impl IdKey {
+    /// Reads the key, or makes one if the file is missing.
+    pub(crate) fn open_or_create(file: &Path) -> Result<Self, KeyError> {
+        let bytes = read_or_create(file, || {
+            let mut key = vec![0; 32];
+            getrandom::fill(&mut key).map_err(|_| KeyError::Random)?;
+            Ok(key)
+        })?;
+        let what = || format!("expected exactly 32 bytes, found {}", bytes.len());
+        let key = <[u8; 32]>::try_from(bytes.as_slice());
+        key.map(Self).map_err(|_| KeyError::Malformed { file: file.to_owned(), what: what() })
+    }
+}
+
+/// Reads a secret, or writes the one that `make` makes. Of several processes that find none, one makes it.
+pub(super) fn read_or_create(
+    file: &Path,
+    make: impl FnOnce() -> Result<Vec<u8>, KeyError>,
+) -> Result<Vec<u8>, KeyError> {
+    let io = |source| KeyError::Io { file: file.to_owned(), source };
+    match read(file) {
+        Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        other => return other,
+    }
+    let secret = make()?;
+    let directory = file.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(directory).map_err(io)?;
+    // Written aside and linked into place whole: nobody reads half a key, and nobody's key is replaced.
+    let aside = directory.join(format!(".{}.{}", std::process::id(), nonce()?));
+    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(io)?;
+    let linked = new
+        .write_all(&secret)
+        .and_then(|()| new.sync_all())
+        .and_then(|()| fs::hard_link(&aside, file))
+        .and_then(|()| File::open(directory)?.sync_all());
+    fs::remove_file(&aside).map_err(io)?;
+    match linked {
+        Ok(()) => Ok(secret),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(file),
+        Err(error) => Err(io(error)),
+    }
+}
+
+fn nonce() -> Result<u64, KeyError> {
+    getrandom::u64().map_err(|_| KeyError::Random)
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, KeyError> {
+    let io = |source| KeyError::Io { file: file.to_owned(), source };
+    let opened = File::open(file).map_err(io)?;
+    let mode = opened.metadata().map_err(io)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(KeyError::ReadableByOthers(file.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    opened.take(SECRET_BYTES_MAX).read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("deep/er/id.key");
+        let first = IdKey::open_or_create(&file).unwrap();
+        let again = IdKey::open_or_create(&file).unwrap();
+        assert_eq!(first.0, again.0);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("id.key");
+        IdKey::open_or_create(&file).unwrap();
+        for mode in [0o640, 0o604, 0o660] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(IdKey::open_or_create(&file), Err(KeyError::ReadableByOthers(_))));
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_length_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("id.key");
+        read_or_create(&file, || Ok(vec![1; 31])).unwrap();
+        assert!(matches!(IdKey::open_or_create(&file), Err(KeyError::Malformed { .. })));
+    }
+}

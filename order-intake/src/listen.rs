@@ -1,0 +1,35 @@
+//! Listening sockets: one for each shard on one port, so that the kernel spreads connections and nobody hands them over.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::error::IntakeError;
+
+/// Connections that may wait to be accepted, per shard.
+const BACKLOG: i32 = 4_096;
+
+/// Binds `count` sockets to one address. Returns the address with the port that was chosen.
+pub(crate) fn bind(address: SocketAddr, count: usize) -> Result<(SocketAddr, Vec<TcpListener>), IntakeError> {
+    let failed = |source| IntakeError::Listen { address, source };
+    let first = listener(address).map_err(failed)?;
+    let chosen = first.local_addr().map_err(failed)?;
+    let mut listeners = vec![first];
+    for _ in 1..count {
+        listeners.push(listener(chosen).map_err(failed)?);
+    }
+    Ok((chosen, listeners))
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    // Inherited by what is accepted: an answer is one write and must not wait for more.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

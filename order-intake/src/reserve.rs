@@ -1,0 +1,219 @@
+//! `POST /v1/reservations`: the hot path. One batch per round of the event loop, no task and no lock per request.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use holdfast_contracts::command::Line;
+use holdfast_contracts::limits::{QUANTITY_MAX, RESERVE_LINES_MAX, SKU_BYTES_MAX};
+use holdfast_contracts::{PartitionId, Position, ReservationId};
+use hyper::Request;
+use hyper::body::Incoming;
+use serde::Deserialize;
+use smallvec::SmallVec;
+
+use crate::answer::{Answer, Decided, Reply as Waited};
+use crate::auth::Principal;
+use crate::ids::Operation;
+use crate::metrics::{Route, count};
+use crate::problem::{
+    DecidedBy, INSUFFICIENT_STOCK, Kind, LINES_IN_SEVERAL_PARTITIONS, OUTCOME_UNKNOWN, OVERLOADED, Problem,
+};
+use crate::respond::{About, Reply, Reservation};
+use crate::shard::{GateQuestion, Shard, Wait, not_written};
+use crate::{body, headers, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body<'a> {
+    #[serde(borrow)]
+    lines: SmallVec<[BodyLine<'a>; 2]>,
+    #[serde(default)]
+    allow_partial: bool,
+    #[serde(default)]
+    join_waitlist: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BodyLine<'a> {
+    #[serde(borrow)]
+    sku: Cow<'a, str>,
+    quantity: u32,
+}
+
+/// Answers a request for a reservation.
+pub(crate) async fn post(shard: &Rc<Shard>, request: Request<Incoming>) -> Reply {
+    let began = Instant::now();
+    let (head, body) = request.into_parts();
+    let mut about = shard.about(&head.headers);
+    let reply = match answer(shard, &mut about, &head.headers, body, began).await {
+        Ok(reply) => reply,
+        Err(problem) => {
+            if problem.replay {
+                count(&shard.metrics.replays, 1);
+            }
+            shard.arena.borrow_mut().problem(&about, &problem)
+        }
+    };
+    shard.metrics.note_answer(Route::Reserve, reply.status().as_u16());
+    shard.metrics.note_latency(began.elapsed());
+    reply
+}
+
+async fn answer(
+    shard: &Rc<Shard>,
+    about: &mut About,
+    head: &hyper::HeaderMap,
+    body: Incoming,
+    began: Instant,
+) -> Result<Reply, Problem> {
+    let config = &shard.shared.config;
+    let principal = shard.authenticate(head)?;
+    shard.throttle(&principal, began)?;
+    headers::must_be_json(head)?;
+    let key = headers::required_key(head)?;
+    let until = began + shard.wait(about, head);
+    let patience = Duration::from_millis(config.body_timeout_ms.get());
+    let bytes = body::read(body, config.body_bytes_max.get() as usize, patience).await?;
+    let wanted: Body<'_> = json::read(&bytes)?;
+    let partition = check(shard, &wanted)?;
+    let id = shard.shared.ids.attempt(Operation::Reserve, &principal.subject, b"", &key, partition);
+    if let Some(sold_out) = before_gate(shard, &wanted, partition, id, until).await? {
+        return Err(sold_out);
+    }
+    let waited = send(shard, &wanted, partition, id, &principal, until)?.await;
+    tell(shard, about, id, waited)
+}
+
+/// Checks everything that can be checked without the machine; the partition of the lines.
+fn check(shard: &Shard, wanted: &Body<'_>) -> Result<PartitionId, Problem> {
+    if wanted.lines.is_empty() || wanted.lines.len() > RESERVE_LINES_MAX {
+        return Err(Problem::at("/lines", format!("1 to {RESERVE_LINES_MAX} lines")));
+    }
+    for (at, line) in wanted.lines.iter().enumerate() {
+        if line.sku.is_empty() || line.sku.len() > SKU_BYTES_MAX {
+            return Err(Problem::at(format!("/lines/{at}/sku"), format!("1 to {SKU_BYTES_MAX} bytes")));
+        }
+        // Lines of one SKU count as one.
+        let before = wanted.lines[..at].iter().filter(|other| other.sku == line.sku);
+        let sum = before.fold(u64::from(line.quantity), |sum, other| sum + u64::from(other.quantity));
+        if line.quantity == 0 || sum > u64::from(QUANTITY_MAX) {
+            let detail = format!("1 to {QUANTITY_MAX} units of one SKU");
+            return Err(Problem::at(format!("/lines/{at}/quantity"), detail));
+        }
+    }
+    if wanted.allow_partial && wanted.join_waitlist {
+        return Err(Problem::at("/join_waitlist", "not together with allow_partial"));
+    }
+    let first = &wanted.lines[0];
+    if wanted.join_waitlist && wanted.lines.iter().any(|line| line.sku != first.sku) {
+        return Err(Problem::at("/join_waitlist", "only with lines of one SKU"));
+    }
+    let partition = shard.shared.partition(&first.sku);
+    match wanted.lines.iter().position(|line| shard.shared.partition(&line.sku) != partition) {
+        None => Ok(partition),
+        Some(at) => {
+            let detail = "The SKUs are kept in different partitions; reserve them one by one.";
+            let mut problem = Problem::at(format!("/lines/{at}/sku"), detail);
+            problem.kind = &LINES_IN_SEVERAL_PARTITIONS;
+            Err(problem)
+        }
+    }
+}
+
+/// Asks the machine about a request of which a SKU's gate is closed. A problem if it is refused.
+async fn before_gate(
+    shard: &Rc<Shard>,
+    wanted: &Body<'_>,
+    partition: PartitionId,
+    id: ReservationId,
+    until: Instant,
+) -> Result<Option<Problem>, Problem> {
+    if wanted.allow_partial || wanted.join_waitlist {
+        return Ok(None);
+    }
+    let Some(line) = wanted.lines.iter().find(|line| shard.is_gate_closed(&line.sku)) else {
+        return Ok(None);
+    };
+    let question = GateQuestion { id, sku: Bytes::copy_from_slice(line.sku.as_bytes()) };
+    match shard.ask(partition, until, question)?.await {
+        Waited::SoldOut(position) => {
+            count(&shard.metrics.gate_refusals, 1);
+            let mut problem = Problem::plain(&INSUFFICIENT_STOCK);
+            problem.sku = Some(line.sku.clone().into_owned().into());
+            problem.value = Some(("available", 0));
+            problem.decided = Some((position, DecidedBy::Gate));
+            Ok(Some(problem))
+        }
+        _ => {
+            shard.open_gate(&line.sku);
+            Ok(None)
+        }
+    }
+}
+
+fn send(
+    shard: &Shard,
+    wanted: &Body<'_>,
+    partition: PartitionId,
+    id: ReservationId,
+    principal: &Principal,
+    until: Instant,
+) -> Result<Wait, Problem> {
+    shard.submit(partition, until, |builder| {
+        let lines = wanted.lines.iter();
+        let lines: SmallVec<[Line; 2]> =
+            lines.map(|line| Line { sku: builder.sku(&line.sku), quantity: line.quantity }).collect();
+        builder.reserve(id, principal.customer, &lines, wanted.allow_partial, wanted.join_waitlist);
+    })
+}
+
+fn tell(shard: &Shard, about: &About, id: ReservationId, waited: Waited) -> Result<Reply, Problem> {
+    match waited {
+        Waited::Decided(decided) => told(shard, about, id, &decided),
+        Waited::Late => Ok(shard.arena.borrow_mut().pending(about, id)),
+        Waited::NotWritten(why) => Err(not_written(why)),
+        Waited::Unknown => Err(Problem::plain(&OUTCOME_UNKNOWN)),
+        Waited::Proceed | Waited::SoldOut(_) => Err(Problem::plain(&OVERLOADED)),
+    }
+}
+
+fn told(shard: &Shard, about: &About, id: ReservationId, decided: &Decided) -> Result<Reply, Problem> {
+    let (state, lines, expires_in_ms) = match &decided.answer {
+        Answer::Reserved { expires_in_ms, lines } => ("held", lines, Some(*expires_in_ms)),
+        Answer::Waiting { lines } => ("waiting", lines, None),
+        Answer::Refused { reason, sku, value } => {
+            return Err(refused(Problem::refused(*reason, sku.clone(), *value), id, decided));
+        }
+        _ => return Err(Problem::plain(&OUTCOME_UNKNOWN)),
+    };
+    if decided.replay {
+        count(&shard.metrics.replays, 1);
+    }
+    let told = Reservation {
+        id,
+        state,
+        lines,
+        expires_in_ms,
+        position: decided.position,
+        replay: decided.replay,
+        late: false,
+    };
+    let status = if decided.replay { 200 } else { 201 };
+    Ok(shard.arena.borrow_mut().reservation(about, status, &told))
+}
+
+/// Says about a refusal where it was decided.
+pub(crate) fn refused(problem: Problem, id: ReservationId, decided: &Decided) -> Problem {
+    // The place of a refusal is not remembered: a replay is told where it was repeated.
+    let position: Position = decided.position;
+    let reservation = Kind::names_reservation(problem.kind).then_some(id);
+    Problem {
+        reservation,
+        decided: Some((position, DecidedBy::Sequencer)),
+        replay: decided.replay,
+        ..problem
+    }
+}

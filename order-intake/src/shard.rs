@@ -1,0 +1,441 @@
+//! One thread: what it has under way, and what it does when the log moves.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use holdfast_contracts::command::BatchBuilder;
+use holdfast_contracts::{IntakeId, PartitionId};
+use holdfast_log::StreamId;
+use tokio::runtime::LocalOptions;
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::answer::{NotWritten, Reply};
+use crate::auth::{Principal, Tokens};
+use crate::connection::Connections;
+use crate::gate::{self, Gate, Question, Verdict};
+use crate::headers;
+use crate::health::Condition;
+use crate::lane::Lane;
+use crate::metrics::ShardMetrics;
+use crate::problem::{DISK_FULL, FORBIDDEN, OVERLOADED, Problem, UNAUTHENTICATED, UNAVAILABLE};
+use crate::rate::Rates;
+use crate::respond::{About, Arena};
+use crate::shared::Shared;
+use crate::trace::{Trace, Traces};
+use crate::waiters::{Awaited, WaiterKey, Waiters};
+use crate::{connection, startup};
+
+/// How often waits are looked through for those whose time is up.
+const SWEEP: Duration = Duration::from_millis(10);
+
+/// What the threads of an intake do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// They accept connections and answer requests.
+    Serving,
+    /// They answer what has begun, until then.
+    Draining { until: Instant },
+}
+
+/// A thread's own state. Everything in it is used by this thread alone.
+pub(crate) struct Shard {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) number: usize,
+    pub(crate) connections: Connections,
+    pub(crate) arena: RefCell<Arena>,
+    pub(crate) metrics: Arc<ShardMetrics>,
+    rates: RefCell<Rates>,
+    tokens: RefCell<Tokens>,
+    lanes: RefCell<Vec<Lane>>,
+    waiters: RefCell<Waiters>,
+    gate: RefCell<Gate>,
+    /// Partitions that are being asked about closed gates.
+    asking: Vec<Cell<bool>>,
+    traces: Traces,
+    something_pending: Notify,
+    somebody_waits: Notify,
+}
+
+thread_local! {
+    /// The shard of this thread, for handlers and waits, which must be able to move between threads and never do.
+    static CURRENT: RefCell<Option<Rc<Shard>>> = const { RefCell::new(None) };
+}
+
+/// The shard of this thread.
+///
+/// # Panics
+/// On a thread that is no shard.
+pub(crate) fn current() -> Rc<Shard> {
+    CURRENT.with_borrow(|current| current.clone()).expect("requests are handled on the threads of an intake")
+}
+
+/// Runs a shard until it is told to drain. Says whether everything that had begun was answered.
+pub(crate) fn run(
+    shared: &Arc<Shared>,
+    number: usize,
+    listener: TcpListener,
+    stage: watch::Receiver<Stage>,
+) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .expect("the system gives a thread its event queue");
+    let shard = Rc::new(Shard::new(Arc::clone(shared), number));
+    CURRENT.set(Some(Rc::clone(&shard)));
+    let drained = runtime.block_on(async {
+        tokio::task::spawn_local(read_decisions(Rc::clone(&shard)));
+        tokio::task::spawn_local(send_pending(Rc::clone(&shard)));
+        tokio::task::spawn_local(sweep(Rc::clone(&shard)));
+        if number == 0 {
+            tokio::task::spawn_local(startup::watch_over(Arc::clone(shared)));
+        }
+        connection::serve(&shard, listener, stage).await
+    });
+    // Before the thread's own variables go: what still waits looks for the shard while it is dropped.
+    drop(runtime);
+    CURRENT.set(None);
+    drained
+}
+
+impl Shard {
+    fn new(shared: Arc<Shared>, number: usize) -> Self {
+        let config = &shared.config;
+        // 0 is nobody. A number that was used before would only be looked at for decisions that are over.
+        let intake = IntakeId(getrandom::u64().unwrap_or(number as u64) | 1);
+        let in_flight_max = usize::from(config.records_in_flight_max.get());
+        let lane = |number| Lane::new(PartitionId(number), intake, in_flight_max, shared.log.as_ref());
+        let partitions = shared.partitions as usize;
+        Self {
+            number,
+            connections: Connections::new(config),
+            arena: RefCell::default(),
+            metrics: Arc::clone(&shared.metrics[number]),
+            rates: RefCell::new(Rates::new(config.customer_requests_per_s)),
+            tokens: RefCell::new(Tokens::new(&config.auth)),
+            lanes: RefCell::new((0..shared.partitions).map(lane).collect()),
+            waiters: RefCell::new(Waiters::new(config.waiting_max.get() as usize)),
+            gate: RefCell::new(Gate::new(Arc::clone(&shared.progress), partitions)),
+            asking: vec![Cell::new(false); partitions],
+            traces: Traces::new(),
+            something_pending: Notify::new(),
+            somebody_waits: Notify::new(),
+            shared,
+        }
+    }
+
+    /// What all answers to a request have in common.
+    pub(crate) fn about(&self, headers: &hyper::HeaderMap) -> About {
+        let parent =
+            headers.get(&headers::TRACEPARENT).and_then(|header| Trace::from_parent(header.as_bytes()));
+        About { trace: parent.unwrap_or_else(|| self.traces.next()), waited_s: None }
+    }
+
+    /// Who asks.
+    pub(crate) fn authenticate(&self, headers: &hyper::HeaderMap) -> Result<Principal, Problem> {
+        let token = headers::bearer(headers)?;
+        self.tokens.borrow_mut().principal(token, &self.shared.verifier).map_err(|error| {
+            tracing::debug!(%error, "a token was refused");
+            Problem::plain(&UNAUTHENTICATED)
+        })
+    }
+
+    /// Who asks, who must be an operator.
+    pub(crate) fn authenticate_admin(&self, headers: &hyper::HeaderMap) -> Result<Principal, Problem> {
+        let principal = self.authenticate(headers)?;
+        if principal.is_admin { Ok(principal) } else { Err(Problem::plain(&FORBIDDEN)) }
+    }
+
+    /// How long a request may wait for its decision; what it asked for is told in the answer.
+    pub(crate) fn wait(&self, about: &mut About, headers: &hyper::HeaderMap) -> Duration {
+        let config = &self.shared.config;
+        let preferred_s = headers::preferred_wait_s(headers);
+        let default = Duration::from_millis(config.wait_default_ms.get());
+        let wait = headers::wait(preferred_s, default, Duration::from_millis(config.wait_max_ms.get()));
+        about.waited_s = preferred_s.map(|_| wait.as_secs());
+        wait
+    }
+
+    /// Refuses a customer who asks too often.
+    pub(crate) fn throttle(&self, principal: &Principal, now: Instant) -> Result<(), Problem> {
+        self.rates.borrow_mut().take(principal.customer, now)
+    }
+
+    /// Refuses what could not be decided now, before anything is written.
+    pub(crate) fn admit(&self, partition: PartitionId) -> Result<(), Problem> {
+        let health = &self.shared.health;
+        if !health.is_started() || health.partition(partition) != Condition::Good {
+            return Err(Problem::new(&UNAVAILABLE, "The partition of this SKU is not ready."));
+        }
+        match health.log() {
+            Condition::Good => Ok(()),
+            Condition::Full => Err(Problem::plain(&DISK_FULL)),
+            _ => Err(Problem::new(&UNAVAILABLE, "The log takes no commands.")),
+        }
+    }
+
+    /// Sends a command, which `write` writes, and waits for its decision until then.
+    pub(crate) fn submit(
+        &self,
+        partition: PartitionId,
+        until: Instant,
+        write: impl FnOnce(&mut BatchBuilder),
+    ) -> Result<Wait, Problem> {
+        self.submit_to(partition, until, false, write)
+    }
+
+    /// As [`submit`](Self::submit), for a command that may fill a record by itself.
+    pub(crate) fn submit_large(
+        &self,
+        partition: PartitionId,
+        until: Instant,
+        write: impl FnOnce(&mut BatchBuilder),
+    ) -> Result<Wait, Problem> {
+        self.submit_to(partition, until, true, write)
+    }
+
+    fn submit_to(
+        &self,
+        partition: PartitionId,
+        until: Instant,
+        is_large: bool,
+        write: impl FnOnce(&mut BatchBuilder),
+    ) -> Result<Wait, Problem> {
+        self.admit(partition)?;
+        let lane_number = partition.0 as usize;
+        let mut lanes = self.lanes.borrow_mut();
+        let mut waiters = self.waiters.borrow_mut();
+        let lane = &mut lanes[lane_number];
+        if lane.is_broken() {
+            return Err(Problem::new(&UNAVAILABLE, "The decisions of this partition cannot be read."));
+        }
+        let log = self.shared.log.as_ref();
+        if lane.is_full() || (is_large && !lane.make_room(log, &mut waiters)) {
+            return Err(Problem::plain(&OVERLOADED));
+        }
+        let awaited = Awaited { lane: lane_number, tag: lane.next_tag() };
+        let Some(key) = waiters.enter(until, Some(awaited)) else {
+            return Err(Problem::plain(&OVERLOADED));
+        };
+        lane.push(key, write);
+        self.shared.progress.set_taken(self.number, lane_number, lane.next_tag());
+        if is_large {
+            lane.make_room(log, &mut waiters);
+        }
+        if waiters.len() == 1 {
+            self.somebody_waits.notify_one();
+        }
+        self.something_pending.notify_one();
+        Ok(Wait(Some(key)))
+    }
+
+    /// Whether the gate of a SKU is closed, so that the machine is to be asked first.
+    pub(crate) fn is_gate_closed(&self, sku: &str) -> bool {
+        self.shared.config.gate && self.gate.borrow().is_closed(sku)
+    }
+
+    /// Asks the machine about a request before a closed gate.
+    pub(crate) fn ask(
+        &self,
+        partition: PartitionId,
+        until: Instant,
+        question: GateQuestion,
+    ) -> Result<Wait, Problem> {
+        self.admit(partition)?;
+        let mut waiters = self.waiters.borrow_mut();
+        let Some(waiter) = waiters.enter(until, None) else {
+            return Err(Problem::plain(&OVERLOADED));
+        };
+        if waiters.len() == 1 {
+            self.somebody_waits.notify_one();
+        }
+        let question = Question { id: question.id, sku: question.sku, waiter };
+        self.gate.borrow_mut().ask(partition.0 as usize, question);
+        self.something_pending.notify_one();
+        Ok(Wait(Some(waiter)))
+    }
+
+    /// The gate of a SKU was closed for nothing.
+    pub(crate) fn open_gate(&self, sku: &str) {
+        self.gate.borrow_mut().open(sku);
+    }
+
+    /// Reads what was decided, answers, and sends what has come meanwhile.
+    fn turn(self: &Rc<Self>) {
+        let log = self.shared.log.as_ref();
+        {
+            let mut lanes = self.lanes.borrow_mut();
+            let mut waiters = self.waiters.borrow_mut();
+            let mut gate = self.gate.borrow_mut();
+            for lane in lanes.iter_mut() {
+                lane.read(log, &mut waiters, &mut |sku| gate.close(sku));
+            }
+        }
+        self.send();
+    }
+
+    /// Sends what is pending, and asks what is to be asked.
+    fn send(self: &Rc<Self>) {
+        let log = self.shared.log.as_ref();
+        {
+            let mut lanes = self.lanes.borrow_mut();
+            let mut waiters = self.waiters.borrow_mut();
+            for (number, lane) in lanes.iter_mut().enumerate() {
+                lane.flush(log, &mut waiters);
+                self.shared.progress.set_taken(self.number, number, lane.next_tag());
+                self.shared.progress.set_answered(self.number, number, lane.answered_tag());
+            }
+            self.metrics.note_sent(lanes.iter().map(|lane| lane.sent));
+            self.metrics.note_waiting(waiters.len(), self.gate.borrow().closed_count());
+        }
+        if self.gate.borrow().has_questions() {
+            for partition in 0..self.shared.partitions {
+                self.ask_machine(PartitionId(partition));
+            }
+        }
+    }
+
+    /// Begins to ask a partition what is due, unless it is being asked already.
+    fn ask_machine(self: &Rc<Self>, partition: PartitionId) {
+        let number = partition.0 as usize;
+        if self.asking[number].replace(true) {
+            return;
+        }
+        let due = self.gate.borrow_mut().due(number);
+        if due.is_empty() {
+            self.asking[number].set(false);
+            return;
+        }
+        tokio::task::spawn_local(ask_all(Rc::clone(self), partition, due));
+    }
+
+    /// Answers those whose time is up.
+    fn sweep(&self, now: Instant) {
+        let lanes = self.lanes.borrow();
+        let patience = Duration::from_millis(self.shared.config.durable_wait_ms.get());
+        self.waiters.borrow_mut().sweep(now, |until, awaited| match awaited {
+            // Nothing was written: the log may be asked as well.
+            None => Some(Reply::Proceed),
+            Some(awaited) if lanes[awaited.lane].is_durable(awaited.tag) => Some(Reply::Late),
+            Some(_) => (now >= until + patience).then_some(Reply::Unknown),
+        });
+    }
+}
+
+/// A request before a closed gate.
+pub(crate) struct GateQuestion {
+    pub(crate) id: holdfast_contracts::ReservationId,
+    pub(crate) sku: bytes::Bytes,
+}
+
+/// Asks a partition about all requests before closed gates, again and again until there are none.
+async fn ask_all(shard: Rc<Shard>, partition: PartitionId, mut due: Vec<Question>) {
+    let number = partition.0 as usize;
+    while !due.is_empty() {
+        let questions: Vec<_> = due.iter().map(|it| (it.id, it.sku.clone())).collect();
+        let (answer, answered) = oneshot::channel();
+        let asked = shard.shared.sequencer.query(
+            partition,
+            Box::new(move |machine, status| {
+                // The shard may have ended meanwhile.
+                answer.send(gate::verdicts(machine, status, partition, &questions)).ok();
+            }),
+        );
+        let verdicts = if asked.is_ok() { answered.await.unwrap_or_default() } else { Vec::new() };
+        let mut verdicts: VecDeque<Verdict> = verdicts.into();
+        let mut waiters = shard.waiters.borrow_mut();
+        for question in due {
+            // Who cannot be answered here is answered by the log.
+            let reply = match verdicts.pop_front() {
+                Some(Verdict::SoldOut(position)) => Reply::SoldOut(position),
+                Some(Verdict::Proceed) | None => Reply::Proceed,
+            };
+            waiters.complete(question.waiter, reply);
+        }
+        drop(waiters);
+        due = shard.gate.borrow_mut().due(number);
+    }
+    shard.asking[number].set(false);
+}
+
+/// Wakes whenever decisions come.
+async fn read_decisions(shard: Rc<Shard>) {
+    let mut subscriptions = Vec::new();
+    poll_fn(|context| {
+        if subscriptions.is_empty() {
+            let streams =
+                (0..shard.shared.partitions).map(|it| StreamId::inventory_decisions(PartitionId(it)));
+            subscriptions =
+                streams.map(|it| shard.shared.log.subscribe(it, context.waker().clone())).collect();
+        }
+        shard.turn();
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+/// Sends what has come while other requests were looked at: a batch is what one round of the event loop brought.
+async fn send_pending(shard: Rc<Shard>) {
+    loop {
+        shard.something_pending.notified().await;
+        shard.send();
+    }
+}
+
+async fn sweep(shard: Rc<Shard>) {
+    loop {
+        if shard.waiters.borrow().len() == 0 {
+            shard.somebody_waits.notified().await;
+        }
+        tokio::time::sleep(SWEEP).await;
+        // A log that failed or made room does not show in the decisions.
+        shard.turn();
+        shard.sweep(Instant::now());
+    }
+}
+
+/// Waits for a reply. Dropped, it gives its place away; what was sent is decided all the same.
+pub(crate) struct Wait(Option<WaiterKey>);
+
+impl Future for Wait {
+    type Output = Reply;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
+        let Some(key) = self.0 else { return Poll::Ready(Reply::Unknown) };
+        let polled = CURRENT.with_borrow(|current| {
+            current.as_ref().and_then(|shard| shard.waiters.borrow_mut().poll(key, context.waker()))
+        });
+        match polled {
+            Some(reply) => {
+                self.0 = None;
+                Poll::Ready(reply)
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let Some(key) = self.0.take() else { return };
+        CURRENT.with_borrow(|current| {
+            if let Some(shard) = current {
+                shard.waiters.borrow_mut().leave(key);
+            }
+        });
+    }
+}
+
+/// What is told about a command that was not written.
+pub(crate) fn not_written(why: NotWritten) -> Problem {
+    match why {
+        NotWritten::DiskFull => Problem::plain(&DISK_FULL),
+        NotWritten::Unavailable => Problem::new(&UNAVAILABLE, "The log takes no commands."),
+    }
+}

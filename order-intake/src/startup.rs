@@ -1,0 +1,134 @@
+//! Watches over the partitions: brings fresh ones to the newest rules, and keeps what the intake believes of them current.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_contracts::command::{BatchBuilder, Command};
+use holdfast_contracts::{IntakeId, PartitionId, RequestTag};
+use holdfast_core::{Machine, RULES_VERSION_NEWEST};
+use holdfast_engine::{PartitionState, PartitionStatus};
+use holdfast_log::{AppendError, Status, StreamId, Ticket};
+use tokio::sync::oneshot;
+
+use crate::health::Condition;
+use crate::shared::Shared;
+
+/// How often the partitions are looked at before the intake is ready, and afterwards.
+const LOOK_STARTING: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What is still to be done for a partition before it can answer.
+enum Stage {
+    /// It loads and replays.
+    Replaying,
+    /// It was fresh and was told which rules hold.
+    Activating(Ticket),
+    /// It knows its rules; its clock must have seen the present and be trusted.
+    Ticking,
+    Ready,
+}
+
+/// Runs for as long as the intake does.
+pub(crate) async fn watch_over(shared: Arc<Shared>) {
+    let mut stages: Vec<Stage> = (0..shared.partitions).map(|_| Stage::Replaying).collect();
+    loop {
+        let mut all_ready = true;
+        for status in shared.sequencer.statuses() {
+            let number = status.partition.0 as usize;
+            let Some(stage) = stages.get_mut(number) else { continue };
+            let condition = match &status.state {
+                PartitionState::Stopped(reason) => {
+                    stopped(&shared, &status, &reason.to_string(), reason.advice());
+                    Condition::Stopped
+                }
+                PartitionState::Live => {
+                    advance(&shared, stage, &status).await;
+                    if matches!(stage, Stage::Ready) { Condition::Good } else { Condition::Starting }
+                }
+                PartitionState::Loading | PartitionState::Replaying => Condition::Starting,
+            };
+            all_ready &= matches!(stage, Stage::Ready);
+            shared.health.set_partition(status.partition, condition);
+        }
+        shared.health.set_log(match shared.log.status() {
+            Status::Healthy => Condition::Good,
+            Status::DiskFull => Condition::Full,
+            Status::Failed { .. } | Status::Closed => Condition::Stopped,
+        });
+        if all_ready && !shared.health.is_started() {
+            tracing::info!(partitions = shared.partitions, "ready");
+            shared.health.set_started();
+        }
+        shared.health.announce();
+        tokio::time::sleep(if shared.health.is_started() { LOOK } else { LOOK_STARTING }).await;
+    }
+}
+
+/// Says once why a partition stands still.
+fn stopped(shared: &Shared, status: &PartitionStatus, reason: &str, advice: &str) {
+    if shared.health.partition(status.partition) != Condition::Stopped {
+        tracing::error!(partition = status.partition.0, reason, advice, "a partition stands still");
+    }
+}
+
+async fn advance(shared: &Shared, stage: &mut Stage, status: &PartitionStatus) {
+    match stage {
+        Stage::Replaying => {
+            if let Some(next) = after_replay(shared, status.partition).await {
+                *stage = next;
+            }
+        }
+        Stage::Activating(ticket) => match ticket.result() {
+            None => {}
+            Some(Ok(appended)) if status.next_offset <= appended.offset => {}
+            Some(Ok(_)) => *stage = Stage::Ticking,
+            // Whether it got there shows when the machine is asked again.
+            Some(Err(_)) => {
+                shared.log.resume(StreamId::inventory_commands(status.partition));
+                *stage = Stage::Replaying;
+            }
+        },
+        Stage::Ticking => {
+            // The engine writes ticks while the partition is quiet; one record at least must have come since the start.
+            if status.records_applied > 0 && !status.clock_suspect {
+                *stage = Stage::Ready;
+            }
+        }
+        Stage::Ready => {}
+    }
+}
+
+/// Looks at a machine that has replayed its log. `None` if it cannot be looked at now.
+async fn after_replay(shared: &Shared, partition: PartitionId) -> Option<Stage> {
+    let (answer, answered) = oneshot::channel();
+    let look = move |machine: Option<&Machine>, _: &PartitionStatus| {
+        answer.send(machine.map(is_fresh)).ok();
+    };
+    shared.sequencer.query(partition, Box::new(look)).ok()?;
+    if !answered.await.ok()?? {
+        return Some(Stage::Ticking);
+    }
+    let mut builder = BatchBuilder::default();
+    builder.start(IntakeId(0), RequestTag(0));
+    let version = RULES_VERSION_NEWEST;
+    builder.push(&Command::ActivateRules { version, dedupe_window_ms: 0, work_per_record_max: 0 });
+    let stream = StreamId::inventory_commands(partition);
+    match shared.log.append(stream, Bytes::copy_from_slice(builder.bytes())) {
+        Ok(ticket) => Some(Stage::Activating(ticket)),
+        Err(error) => {
+            if matches!(error, AppendError::Interrupted) {
+                shared.log.resume(stream);
+            }
+            tracing::warn!(partition = partition.0, %error, "rules cannot be activated now");
+            None
+        }
+    }
+}
+
+/// A machine that nobody has used yet gets the newest rules. One that was used keeps those it has: changing them is an
+/// operator's decision.
+fn is_fresh(machine: &Machine) -> bool {
+    let sizes = machine.sizes();
+    machine.rules_version() < RULES_VERSION_NEWEST && sizes.ids == 0 && sizes.skus == 0 && sizes.sales == 0
+}
