@@ -167,7 +167,7 @@ impl Machine {
     /// Whether anything is remembered of an id.
     #[must_use]
     pub fn remembers(&self, id: ReservationId) -> bool {
-        self.known(id, hash_of(id)).is_some()
+        self.known(id, self.ids.home(hash_of(id))).is_some()
     }
 
     /// All SKUs that are known, in the order in which they became so.
