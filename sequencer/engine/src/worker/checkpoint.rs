@@ -51,7 +51,7 @@ impl Progress {
     }
 
     pub(super) const fn count(&mut self, bytes: usize) {
-        self.bytes_since += bytes as u64;
+        self.bytes_since = self.bytes_since.saturating_add(bytes as u64);
     }
 
     /// Whether somebody has to look again although the log is quiet.
