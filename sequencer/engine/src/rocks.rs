@@ -28,7 +28,14 @@ pub struct CheckpointDb {
     jobs: Sender<Job>,
 }
 
-struct Job {
+/// What the writer is asked for, in this order.
+enum Job {
+    Write(Box<Commit>),
+    /// Says when everything asked for before has been done.
+    Barrier(Sender<()>),
+}
+
+struct Commit {
     batch: WriteBatch,
     anchor: Anchor,
     done: Sender<Result<Anchor, StoreError>>,
@@ -147,6 +154,11 @@ impl PageSink for RocksStore {
 
 impl CheckpointStore for RocksStore {
     fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        let (done, written) = bounded(1);
+        if self.jobs.send(Job::Barrier(done)).is_ok() {
+            // An error is the end of the writer: nothing more will be written.
+            written.recv().ok();
+        }
         load(&self.db, self.partition, visit)
     }
 
@@ -158,11 +170,11 @@ impl CheckpointStore for RocksStore {
     fn commit(&mut self, anchor: &Anchor) {
         let mut batch = std::mem::take(&mut self.batch);
         batch.put(page_key(self.partition, ANCHOR, 0), anchor.to_bytes());
-        let job = Job { batch, anchor: anchor.clone(), done: self.done.clone() };
+        let commit = Commit { batch, anchor: anchor.clone(), done: self.done.clone() };
         // Without a writer there is nobody to tell; `poll` finds out.
-        if let Err(unsent) = self.jobs.send(job) {
+        if self.jobs.send(Job::Write(Box::new(commit))).is_err() {
             let error = StoreError::Damaged("the thread that writes checkpoints has ended".to_owned());
-            unsent.into_inner().done.send(Err(error)).ok();
+            self.done.send(Err(error)).ok();
         }
     }
 
@@ -179,27 +191,39 @@ fn write_jobs(db: &DB, inbox: &Receiver<Job>) {
     let mut without_log = WriteOptions::default();
     without_log.disable_wal(true);
     while let Ok(first) = inbox.recv() {
-        let mut done = Vec::new();
+        let (mut done, mut barriers) = (Vec::new(), Vec::new());
         let mut result = Ok(());
         for job in std::iter::once(first).chain(inbox.try_iter()) {
+            let commit = match job {
+                Job::Write(commit) => *commit,
+                Job::Barrier(done) => {
+                    barriers.push(done);
+                    continue;
+                }
+            };
             if result.is_ok() {
-                let written = db.write_opt(job.batch, &without_log);
+                let written = db.write_opt(commit.batch, &without_log);
                 result = written.map_err(|error| database("writing a checkpoint", error));
             }
-            done.push((job.anchor, job.done));
+            done.push((commit.anchor, commit.done));
         }
-        if result.is_ok() {
+        if result.is_ok() && !done.is_empty() {
             result = db.flush().map_err(|error| database("flushing a checkpoint", error));
         }
         for (anchor, reply) in done {
             // A worker that has gone does not want to know.
             reply.send(result.clone().map(|()| anchor)).ok();
         }
+        for barrier in barriers {
+            barrier.send(()).ok();
+        }
     }
 }
 
 fn load(db: &DB, partition: PartitionId, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
-    let anchor = db.get(page_key(partition, ANCHOR, 0)).map_err(|error| database("reading it", error))?;
+    // Another worker of the partition may write meanwhile: anchor and pages are read as of one moment.
+    let moment = db.snapshot();
+    let anchor = moment.get(page_key(partition, ANCHOR, 0)).map_err(|error| database("reading it", error))?;
     let Some(anchor) = anchor else { return Ok(None) };
     let anchor = Anchor::from_bytes(&anchor)
         .ok_or_else(|| StoreError::Damaged("its anchor cannot be read".to_owned()))?;
@@ -209,7 +233,7 @@ fn load(db: &DB, partition: PartitionId, visit: &mut PageVisitor<'_>) -> Result<
     read.fill_cache(false);
     read.set_iterate_upper_bound(page_key(partition, ANCHOR, 0));
     let from = prefix(partition);
-    for page in db.iterator_opt(IteratorMode::From(&from, Direction::Forward), read) {
+    for page in moment.iterator_opt(IteratorMode::From(&from, Direction::Forward), read) {
         let (key, bytes) = page.map_err(|error| database("reading it", error))?;
         let (kind, number) = page_of(&key)
             .ok_or_else(|| StoreError::Damaged("it has a key that is not a page's".to_owned()))?;

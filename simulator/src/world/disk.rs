@@ -168,11 +168,11 @@ impl Disk {
         Anchor::from_bytes(lock(&self.0).flushed.anchor.as_ref()?)
     }
 
-    /// The anchors of everything that may be loaded from here, now or after a fault.
+    /// The anchors of everything durable that may be loaded from here, now or after a fault.
     #[must_use]
     pub(super) fn anchors(&self) -> Vec<Anchor> {
         let state = lock(&self.0);
-        let all = state.older.iter().chain([&state.flushed, &state.current]);
+        let all = state.older.iter().chain([&state.flushed]);
         all.filter_map(|checkpoint| Anchor::from_bytes(checkpoint.anchor.as_ref()?)).collect()
     }
 }
@@ -214,6 +214,8 @@ impl PageSink for SimStore {
 
 impl CheckpointStore for SimStore {
     fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        // As the real store: first everything that waits is written.
+        self.disk.write();
         let state = lock(&self.disk.0);
         if state.damaged {
             return Err(StoreError::Damaged("a checksum does not match".to_owned()));

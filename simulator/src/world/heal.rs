@@ -54,6 +54,7 @@ impl World {
         for partition in 0..self.setup.partitions {
             self.settle(partition);
         }
+        self.observe()?;
         // Whoever was hit by an earlier fault finds out.
         for host in 0..self.hosts.len() {
             let wall = self.clocks[Self::place(self.hosts[host].setup.partition)];
@@ -63,9 +64,10 @@ impl World {
         for partition in 0..self.setup.partitions {
             self.log.resume(Self::stream(partition, Which::Commands));
             self.log.resume(Self::stream(partition, Which::Decisions));
-            let place = Self::place(partition);
-            let clock = self.truths[place].model().log_time_ms().unwrap_or(0).max(self.clocks[place]);
-            self.set_clock(partition, clock.max(1_700_000_000_000));
+            // The embedded log never stamps earlier than before, so its time goes on from the latest.
+            let stamps = self.truth(partition).commands().iter().map(|record| record.append_time.0);
+            let latest = stamps.max().unwrap_or(1_700_000_000_000);
+            self.set_clock(partition, latest.max(self.clocks[Self::place(partition)]));
         }
         for disk in &self.disks {
             disk.set_broken(false);
