@@ -210,16 +210,16 @@ fn report(options: &Options, stats: &Stats, elapsed: Duration) -> io::Result<boo
 
 fn explain<M: Machine>(options: &Options, failure: &Failure) -> io::Result<bool> {
     say(&mut io::stderr(), &format!("{failure}\n"))?;
+    match (failure.seed, failure.part) {
+        (Some(seed), Part::Machine) if options.shrink => explain_machine::<M>(options, seed, failure.offset)?,
+        (Some(seed), Part::World) if options.shrink => explain_world(options, seed)?,
+        _ => {}
+    }
     if options.json {
         let failure = serde_json::json!({
             "failures": 1, "seed": failure.seed, "record": failure.offset, "what": failure.what,
         });
         say(&mut io::stdout(), &format!("{failure}\n"))?;
-    }
-    let Some(seed) = failure.seed.filter(|_| options.shrink) else { return Ok(false) };
-    match failure.part {
-        Part::Machine => explain_machine::<M>(options, seed, failure.offset)?,
-        Part::World => explain_world(options, seed)?,
     }
     Ok(false)
 }

@@ -14,9 +14,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use holdfast_contracts::PartitionId;
 use holdfast_core::PageSink;
-use rocksdb::{
-    DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
-};
+use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
 
 use crate::anchor::Anchor;
 use crate::store::{CheckpointStore, PageVisitor, StoreError};
@@ -47,7 +45,7 @@ enum Job {
     Write(Box<Commit>),
     /// Says when everything asked for before has been done.
     Barrier(Sender<()>),
-    /// Nothing more will be asked for.
+    /// Nothing more comes.
     End,
 }
 
@@ -109,7 +107,7 @@ impl CheckpointDb {
 
     /// The anchor of the last checkpoint of a partition; it may not be durable yet.
     pub(crate) fn anchor(&self, partition: PartitionId) -> Result<Option<Anchor>, StoreError> {
-        anchor(self.db.as_ref(), partition)
+        anchor(self.db.get(page_key(partition, ANCHOR, 0)))
     }
 
     /// The checkpoints of one partition.
@@ -219,7 +217,7 @@ impl CheckpointStore for RocksStore {
     }
 
     fn anchor(&mut self) -> Result<Option<Anchor>, StoreError> {
-        anchor(self.db.as_ref(), self.partition)
+        anchor(self.db.get(page_key(self.partition, ANCHOR, 0)))
     }
 
     fn load_verified(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
@@ -289,25 +287,8 @@ fn write_jobs(db: &DB, inbox: &Receiver<Job>) {
     }
 }
 
-/// Where anchors are read from: the database as it is, or as of one moment.
-trait Readable {
-    fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, rocksdb::Error>;
-}
-
-impl Readable for DB {
-    fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, rocksdb::Error> {
-        self.get(key)
-    }
-}
-
-impl Readable for Snapshot<'_> {
-    fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, rocksdb::Error> {
-        self.get(key)
-    }
-}
-
-fn anchor(from: &impl Readable, partition: PartitionId) -> Result<Option<Anchor>, StoreError> {
-    let stored = from.bytes(&page_key(partition, ANCHOR, 0));
+/// The anchor in what was read under its key.
+fn anchor(stored: Result<Option<Vec<u8>>, rocksdb::Error>) -> Result<Option<Anchor>, StoreError> {
     let Some(stored) = stored.map_err(|error| database("reading it", error))? else { return Ok(None) };
     let anchor = Anchor::from_bytes(&stored);
     anchor.map(Some).ok_or_else(|| StoreError::Damaged("its anchor cannot be read".to_owned()))
@@ -316,7 +297,7 @@ fn anchor(from: &impl Readable, partition: PartitionId) -> Result<Option<Anchor>
 fn load(db: &DB, partition: PartitionId, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
     // Another worker of the partition may write meanwhile: anchor and pages are read as of one moment.
     let moment = db.snapshot();
-    let Some(anchor) = anchor(&moment, partition)? else { return Ok(None) };
+    let Some(anchor) = anchor(moment.get(page_key(partition, ANCHOR, 0)))? else { return Ok(None) };
     let mut read = ReadOptions::default();
     read.set_readahead_size(4 << 20);
     read.fill_cache(false);
