@@ -97,8 +97,8 @@ impl Intake {
         self.stage.send_replace(Stage::Draining { until: Instant::now() + patience });
         let threads = std::mem::take(&mut *self.threads());
         // A thread that panicked has answered nobody.
-        let drained = threads.into_iter().map(|thread| thread.join().unwrap_or(false));
-        ShutdownReport { drained: drained.fold(true, |all, one| all && one) }
+        let drained: Vec<bool> = threads.into_iter().map(|thread| thread.join().unwrap_or(false)).collect();
+        ShutdownReport { drained: drained.into_iter().all(|one| one) }
     }
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<bool>>> {

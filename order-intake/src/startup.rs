@@ -108,6 +108,7 @@ async fn after_replay(shared: &Shared, partition: PartitionId) -> Option<Stage> 
     };
     shared.sequencer.query(partition, Box::new(look)).ok()?;
     if !answered.await.ok()?? {
+        shared.note_reserved_in(partition);
         return Some(Stage::Ticking);
     }
     let mut builder = BatchBuilder::default();
