@@ -14,6 +14,8 @@ use holdfast_engine::{Keeper, ReaderMarks, Retention, Sequencer};
 use holdfast_intake::{Intake, IntakeError};
 use holdfast_log::{EmbeddedLog, OpenError, OrderedLog, Topic};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::config::{Config, Loaded};
 use crate::data::{DataDir, Identity, checkpoints_refused, log_refused};
 use crate::failure::{Exit, Failure, causes};
@@ -55,6 +57,7 @@ pub(crate) fn run(loaded: &Loaded) -> Result<(), Failure> {
 fn start(loaded: &Loaded) -> Result<Server, Failure> {
     let config = &loaded.config;
     let data = DataDir::new(&config.data_dir);
+    raise_open_files(u64::from(config.intake.connections_max.get()));
     make_directory(data.root())?;
     let (log, partitions) = open_log(loaded, &data)?;
     data.note_mode(config.production)?;
@@ -88,6 +91,26 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
         sequencer,
         log,
     })
+}
+
+/// Files that a server has open beside its connections.
+pub(crate) const FILES_BESIDE: u64 = 256;
+
+/// Allows as many open files as the connections need, as far as the system lets us.
+fn raise_open_files(connections: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = connections + FILES_BESIDE;
+    let Some(current) = limit.current.filter(|current| *current < needed) else { return };
+    let most = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum });
+    if raised.is_err() || most < needed {
+        let allowed = if raised.is_ok() { most } else { current };
+        tracing::warn!(
+            allowed,
+            needed,
+            "fewer open files are allowed than connections; raise the limit (ulimit -n)"
+        );
+    }
 }
 
 /// The directory holds secrets, so it is its owner's.

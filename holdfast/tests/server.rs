@@ -12,7 +12,7 @@ use holdfast_contracts::{CustomerId, Offset, ReservationId, SaleTerms};
 use holdfast_log::{OrderedLog, ReadOnlyConfig, ReadOnlyLog, StreamId};
 use kit::offline::{Offline, PARTITIONS, PATIENCE, SKU, forge_an_output, id};
 use kit::server::{Server, log_of, open_sale, token};
-use kit::{Ran, run};
+use kit::{Ran, holdfast, run};
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
@@ -34,6 +34,21 @@ fn refused(data: &std::path::Path, arguments: &[&str], exit: i32, code: &str) ->
     assert_eq!(ran.problem()["code"], code, "{ran:?}");
     assert!(ran.problem()["advice"].as_str().is_some_and(|it| !it.is_empty()), "no advice: {ran:?}");
     ran
+}
+
+/// Every line of a server's stderr is JSON, the last one too.
+#[test]
+fn a_server_that_does_not_start_says_so_in_json() {
+    let (_directory, data) = directory();
+    let first = Offline::open(&data);
+    let refused = holdfast().arg("--data").arg(&data).args(["up", "--listen", "127.0.0.1:0"]).output();
+    let refused = Ran::of(refused.expect("it runs"));
+    assert_eq!(refused.code, 75);
+    for line in refused.stderr.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    assert_eq!(refused.problem()["code"], "DATA_IN_USE");
+    first.stop();
 }
 
 /// A data directory with a sale in it, at rest.
@@ -178,6 +193,15 @@ fn the_operators_commands_move_a_sale_through_its_life() {
     run(&data, &["sale", "open", "spring"]).json();
     let adjusted = run(&data, &["stock", "adjust", "A1", "-2", "--reason", "broken"]).json();
     assert_eq!((&adjusted["on_hand"], &adjusted["available"]), (&json!(3), &json!(2)), "{adjusted}");
+    for _ in 0..2 {
+        let once =
+            run(&data, &["stock", "adjust", "A1", "4", "--reason", "found", "--key", "shelf-7"]).json();
+        assert_eq!(once["on_hand"], 7, "the same key is done once: {once}");
+    }
+    let aside = ["stock", "adjust", "A1", "0", "--set-aside", "1", "--reason", "quality"];
+    assert_eq!(run(&data, &aside).json()["unavailable"], 1);
+    let forced = run(&data, &["stock", "set", "A1", "0", "--reason", "lost", "--force"]);
+    assert_eq!(forced.code, 2, "a forced cut is not made unasked: {forced:?}");
     let changed = run(&data, &["stock", "set", "A1", "9", "--reason", "count", "--expected", "5"]);
     assert_eq!((changed.code, changed.problem()["code"].clone()), (1, json!("STOCK_CHANGED")));
 

@@ -14,7 +14,7 @@ use holdfast_contracts::{
 use holdfast_core::{Machine, MachineConfig};
 use holdfast_engine::rocks::CheckpointDb;
 use holdfast_engine::{Sequencer, SequencerConfig, WorkerConfig};
-use holdfast_log::{EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, StreamId};
+use holdfast_log::{AppendError, EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, StreamId, doorbell};
 
 /// Nothing waits that long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,7 +61,18 @@ impl Offline {
 
     pub(crate) fn append(&self, payload: Bytes) {
         let stream = StreamId::inventory_commands(Self::partition());
-        let ticket = self.log.append(stream, payload).expect("the log takes it");
+        let (bell, mut listener) = doorbell();
+        let _subscription = self.log.subscribe(stream, bell.waker());
+        let deadline = Instant::now() + PATIENCE;
+        let ticket = loop {
+            match self.log.append(stream, payload.clone()) {
+                Ok(ticket) => break ticket,
+                // The next segment is still being prepared.
+                Err(AppendError::Full) => listener.wait_until(deadline),
+                Err(error) => panic!("the log does not take it: {error}"),
+            };
+            assert!(Instant::now() < deadline, "the log has no room");
+        };
         ticket.wait(PATIENCE).expect("it is settled in time").expect("it is durable");
     }
 
