@@ -57,6 +57,7 @@ pub use config::EmbeddedConfig;
 use disk::{Disk, RealDisk};
 use error::Doing;
 pub use error::OpenError;
+pub use manifest::FORMAT;
 use manifest::ManifestFile;
 use prepare::Preparer;
 use queue::{Gate, Next, Queue};
@@ -273,6 +274,12 @@ impl OrderedLog for EmbeddedLog {
         stream.raise_trim_mark(below);
         self.shared.preparer.ring();
         Ok(())
+    }
+
+    fn wants_trim(&self) -> bool {
+        let segments = self.shared.segments.snapshot().len();
+        // The one that is being written stays in any case.
+        segments > 1 && self.shared.surplus(segments) > 0
     }
 
     fn resume(&self, _stream: StreamId) {

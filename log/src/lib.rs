@@ -3,6 +3,8 @@
 //!
 //! Code above this crate knows [`OrderedLog`] and nothing else; which adapter stands behind it is the wiring's choice.
 
+#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "a build for loom has the lock-free parts only"))]
+
 pub mod doorbell;
 #[cfg(not(loom))]
 pub mod embedded;

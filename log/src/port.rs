@@ -93,6 +93,12 @@ pub trait OrderedLog: Send + Sync {
     /// Trimming beyond the durable end is refused: nobody can have read that.
     fn trim(&self, stream: StreamId, below: Offset) -> Result<(), TrimError>;
 
+    /// Whether the log has more than it was told to keep, so that trimming would free something. A log that cannot tell
+    /// says yes.
+    fn wants_trim(&self) -> bool {
+        true
+    }
+
     /// Ends the interruption of a stream after a failed append; see the type's notes on order and failure. Does
     /// nothing if the stream is not interrupted, or if the log has failed for good.
     fn resume(&self, stream: StreamId);

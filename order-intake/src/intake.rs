@@ -78,6 +78,12 @@ impl Intake {
         self.shared.health.is_ready()
     }
 
+    /// Whether the start is over: requests are answered by every partition that does not stand still for good.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.shared.health.is_started()
+    }
+
     /// Waits until requests are answered, at most for `patience`. Says whether they are.
     #[must_use]
     pub fn wait_until_ready(&self, patience: Duration) -> bool {

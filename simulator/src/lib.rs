@@ -11,6 +11,7 @@
 //! - [`marks`]: which interesting situations a run has reached, so that a run that reaches too little fails;
 //! - [`subject`]: the trait behind which the machine under test stands;
 //! - [`run`]: one seed or one case through all of the above, many seeds on several threads;
+//! - [`mutants`]: bugs planted on purpose, to see that all of the above is awake;
 //! - [`shrink`] and [`case`]: a failing list of records made small, and kept as text for good.
 //!
 //! # How the parts meet
@@ -50,6 +51,7 @@ pub mod encode;
 pub mod generate;
 pub mod marks;
 pub mod model;
+pub mod mutants;
 pub mod real;
 pub mod record;
 pub mod rng;

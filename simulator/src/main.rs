@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use holdfast_simulator::generate::Lengths;
+use holdfast_simulator::mutants;
 use holdfast_simulator::real::RealMachine;
 use holdfast_simulator::run::{Failure, Stats, records_of_seed, run_case, run_seeds};
 use holdfast_simulator::shrink::shrink;
@@ -15,7 +16,8 @@ type Subject = RealMachine;
 
 const USAGE: &str = "\
 holdfast-simulator [--seeds N] [--from S] [--seed X] [--seconds T] [--threads N] [--night] [--marks]
-                   [--canary] [--json]
+                   [--canary] [--no-shrink] [--json]
+holdfast-simulator --mutants
 
   --seeds N     how many seeds (default 2000)
   --from S      the first of them (default 0)
@@ -25,6 +27,8 @@ holdfast-simulator [--seeds N] [--from S] [--seed X] [--seconds T] [--threads N]
   --night       long lengths
   --marks       print every mark with its hits
   --canary      put a machine on trial that swallows an answer: this run must fail
+  --no-shrink   tell a failure as it came, without making it smaller
+  --mutants     print the planted bugs: feature, layer, whether this build has it, what it is
   --json        one JSON object as the last line of stdout
 ";
 
@@ -38,6 +42,8 @@ struct Options {
     lengths: Lengths,
     marks: bool,
     canary: bool,
+    shrink: bool,
+    mutants: bool,
     json: bool,
 }
 
@@ -45,7 +51,9 @@ fn main() -> ExitCode {
     let Some(options) = options(std::env::args().skip(1)) else {
         return say(&mut io::stderr(), USAGE).map_or(ExitCode::FAILURE, |()| ExitCode::from(2));
     };
-    let clean = if options.canary {
+    let clean = if options.mutants {
+        say(&mut io::stdout(), &mutants::table()).map(|()| true)
+    } else if options.canary {
         put_on_trial::<Canary<Subject>>(&options)
     } else {
         put_on_trial::<Subject>(&options)
@@ -70,6 +78,8 @@ fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
         lengths: Lengths::QUICK,
         marks: false,
         canary: false,
+        shrink: true,
+        mutants: false,
         json: false,
     };
     let (mut from, mut count) = (0u64, 2_000);
@@ -84,6 +94,8 @@ fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
             "--night" => options.lengths = Lengths::NIGHT,
             "--marks" => options.marks = true,
             "--canary" => options.canary = true,
+            "--no-shrink" => options.shrink = false,
+            "--mutants" => options.mutants = true,
             "--json" => options.json = true,
             _ => return None,
         }
@@ -134,22 +146,33 @@ fn report(options: &Options, stats: &Stats, elapsed: Duration) -> io::Result<boo
 fn explain<M: Machine>(options: &Options, failure: &Failure) -> io::Result<bool> {
     let mut err = io::stderr();
     say(&mut err, &format!("{failure}\n"))?;
-    let Some(seed) = failure.seed else { return Ok(false) };
+    if options.json {
+        let failure = serde_json::json!({
+            "failures": 1, "seed": failure.seed, "record": failure.offset, "what": failure.what,
+        });
+        say(&mut io::stdout(), &format!("{failure}\n"))?;
+    }
+    match failure.seed {
+        Some(seed) if options.shrink => make_small::<M>(options, seed, failure.offset)?,
+        _ => {}
+    }
+    Ok(false)
+}
+
+/// Prints the shortest list of records that still fails.
+fn make_small<M: Machine>(options: &Options, seed: u64, offset: u64) -> io::Result<()> {
+    let mut err = io::stderr();
     std::panic::set_hook(Box::new(|_| {}));
-    let mut case = records_of_seed(seed, options.lengths, failure.offset);
+    let mut case = records_of_seed(seed, options.lengths, offset);
     say(&mut err, &format!("shrinking {} records ...\n", case.records.len()))?;
     if run_case::<M>(&case).is_err() {
         case = shrink(&case, TRIES_MAX, |case| run_case::<M>(case).is_err());
     }
     match run_case::<M>(&case) {
-        Ok(_) => say(&mut err, "the records alone do not fail; the generator or the run does\n")?,
+        Ok(_) => say(&mut err, "the records alone do not fail; the generator or the run does\n"),
         Err(failure) => {
             case.about = format!("seed {seed}: {}", failure.what);
-            say(&mut err, &case.to_text())?;
+            say(&mut err, &case.to_text())
         }
     }
-    if options.json {
-        say(&mut io::stdout(), &format!("{{\"failures\":1,\"seed\":{seed}}}\n"))?;
-    }
-    Ok(false)
 }

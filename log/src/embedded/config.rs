@@ -22,6 +22,9 @@ pub struct EmbeddedConfig {
     pub unsettled_bytes_max: usize,
     /// Bytes of recent records kept in memory for readers, over all streams. Default 128 MiB.
     pub tail_bytes_max: usize,
+    /// Segments that may be forgotten are kept while the log has no more bytes than this, for whoever wants to look back.
+    /// On a full disk they go at once. Default 1 GiB.
+    pub keep_bytes: u64,
     /// Bytes of log that are checked when it is opened, newest first; older ones are checked when they are read.
     /// Default 4 GiB.
     pub verify_bytes_max: u64,
@@ -50,6 +53,7 @@ impl EmbeddedConfig {
             segment_bytes: 64 << 20,
             unsettled_bytes_max: 64 << 20,
             tail_bytes_max: 128 << 20,
+            keep_bytes: 1 << 30,
             verify_bytes_max: VERIFY_BYTES_MAX,
             derived_delay: Duration::from_millis(2),
             mark_delay: Duration::from_millis(50),
@@ -78,6 +82,7 @@ impl EmbeddedConfig {
     pub(super) fn tuning(&self, segment_bytes: u32) -> Tuning {
         Tuning {
             segment_bytes,
+            keep_bytes: self.keep_bytes,
             tail_bytes_max: self.tail_bytes_max / self.layout.stream_count(),
             derived_delay: self.derived_delay,
             mark_delay: self.mark_delay,

@@ -19,7 +19,7 @@ use crate::{layout::Layout, port::Topic};
 pub(super) const FILE: &str = "manifest";
 const NEW_FILE: &str = "manifest.new";
 /// The format of manifest, segments and frames. Any change of theirs is a change of this.
-pub(super) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 const SLOT_BYTES: u32 = 4096;
 const FIRST_WORDS: &str = "holdfast-log format ";
 

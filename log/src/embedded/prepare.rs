@@ -79,7 +79,8 @@ impl Preparer {
         let is_over = |start: &[super::segment::StreamPoint]| {
             start.iter().zip(streams).all(|(point, stream)| point.next <= stream.trim_mark())
         };
-        let Some(first) = segments.iter().skip(1).take_while(|next| is_over(&next.start)).last() else {
+        let may_go = segments.iter().skip(1).take(self.shared.surplus(segments.len()));
+        let Some(first) = may_go.take_while(|next| is_over(&next.start)).last() else {
             return Ok(());
         };
         // In this order: what the manifest calls trimmed is never missed, and what is gone is never offered.

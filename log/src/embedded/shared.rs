@@ -21,6 +21,8 @@ use crate::{doorbell::Doorbell, layout::Layout, port::WakeRound};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tuning {
     pub(super) segment_bytes: u32,
+    /// Bytes of log below which nothing is removed.
+    pub(super) keep_bytes: u64,
     /// Bytes of recent records kept in memory for each stream.
     pub(super) tail_bytes_max: usize,
     /// How long derived records wait for a flush that comes anyway.
@@ -99,6 +101,15 @@ impl Shared {
 
     pub(super) fn prepared(&self) -> MutexGuard<'_, Vec<Prepared>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many of so many segments are more than the log was told to keep.
+    pub(super) fn surplus(&self, segments: usize) -> usize {
+        if self.queue().disk_full {
+            return segments;
+        }
+        let kept = self.tuning.keep_bytes.div_ceil(u64::from(self.tuning.segment_bytes));
+        segments.saturating_sub(usize::try_from(kept).unwrap_or(usize::MAX))
     }
 
     pub(super) fn header_bytes(&self) -> u32 {

@@ -35,6 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn config(partitions: u32) -> EmbeddedConfig {
     EmbeddedConfig {
         segment_bytes: 16 << 10,
+        keep_bytes: 0,
         derived_delay: Duration::from_micros(200),
         // Marks are written when a log is closed, and otherwise only where a test asks for them.
         mark_delay: Duration::from_secs(3600),

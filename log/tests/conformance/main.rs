@@ -65,6 +65,7 @@ impl Embedded {
         let config = EmbeddedConfig {
             // The smallest there is, so that the suite goes through many segments; and a short memory.
             segment_bytes: 12 << 20,
+            keep_bytes: 0,
             tail_bytes_max: 256 << 10,
             unsettled_bytes_max: 24 << 20,
             ..EmbeddedConfig::new(layout())

@@ -75,7 +75,7 @@ impl Clock {
         let near = appended.ms_since(now) <= STEP_MAX_MS;
         match self.suspicion {
             None if near => {
-                self.now = Some(now.max(appended));
+                self.now = Some(if cfg!(feature = "mutant-11") { appended } else { now.max(appended) });
                 None
             }
             None => {

@@ -101,7 +101,7 @@ impl Machine {
     /// What is remembered of an id.
     #[must_use]
     pub fn view_id(&self, id: ReservationId) -> Option<IdView> {
-        let at = self.known(id, hash_of(id))?;
+        let at = self.known(id, self.ids.home(hash_of(id)))?;
         Some(match Answer::unpack(self.ids.entry(at).word) {
             Answer::Hold(number) => IdView::Reservation(self.view_hold(number)),
             Answer::Done => IdView::Done,
@@ -144,6 +144,15 @@ impl Machine {
         })
     }
 
+    /// Units of a SKU that count toward a customer's limit in the sale the SKU is in: held, paying, waiting and confirmed.
+    /// `None` if the SKU is not known or in no sale.
+    #[must_use]
+    pub fn view_customer_units(&self, sku: &str, customer: CustomerId) -> Option<u32> {
+        let number = self.skus.find(sku, crate::hash::hash_bytes(sku.as_bytes()))?;
+        let listing = Some(self.skus.get(number).listing).filter(|listing| *listing != NONE)?;
+        Some(self.account(listing, customer))
+    }
+
     /// Whether a new reservation of this SKU would be refused for want of stock and for nothing before it: its sale sells, and
     /// the public may take nothing. A customer's limit is not looked at.
     #[must_use]
@@ -158,7 +167,7 @@ impl Machine {
     /// Whether anything is remembered of an id.
     #[must_use]
     pub fn remembers(&self, id: ReservationId) -> bool {
-        self.known(id, hash_of(id)).is_some()
+        self.known(id, self.ids.home(hash_of(id))).is_some()
     }
 
     /// All SKUs that are known, in the order in which they became so.

@@ -108,7 +108,8 @@ impl Machine {
     /// A deadline has come, unless the hold has ended or its deadline has moved.
     fn strike(&mut self, context: &mut Context<'_, '_>, due: Due) {
         let hold = self.holds.get(due.hold);
-        if !hold.is_live() || hold.is_parked() {
+        let sold = cfg!(feature = "mutant-10") && hold.state() == Some(HoldState::Confirmed);
+        if !(hold.is_live() || sold) || hold.is_parked() {
             return;
         }
         if Due::of(due.hold, hold) != due {
@@ -220,6 +221,9 @@ impl Machine {
         }
         let available = self.skus.get(self.sales.listing(listing).sku).available;
         let fits = |number: &u32| u64::from(self.holds.get(*number).units()) <= available;
+        if cfg!(feature = "mutant-26") && line.get(1).is_some_and(fits) {
+            return Some(1);
+        }
         line.iter().take(self.rules.line_look_max()).position(fits)
     }
 

@@ -8,6 +8,7 @@
 
 mod anchor;
 mod machine;
+mod retention;
 pub mod rocks;
 mod runner;
 mod status;
@@ -19,6 +20,7 @@ mod worker;
 pub use anchor::{Anchor, record_hash};
 pub use holdfast_core::PageSink;
 pub use machine::{Input, Machine, Restoring};
+pub use retention::{Keeper, ReaderMark, ReaderMarks, Retention, RetentionError, RetentionStatus, retain};
 pub use runner::{Query, Sequencer, SequencerConfig, SequencerError};
 pub use status::{PartitionState, PartitionStatus};
 pub use stop::StopReason;

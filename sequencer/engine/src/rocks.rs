@@ -5,8 +5,11 @@
 //! flushed, and the log brings the rest. Pages are large and never looked up one by one, so they go to blob files that
 //! compaction leaves alone.
 
+mod verified;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use holdfast_contracts::PartitionId;
@@ -16,16 +19,30 @@ use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions, Writ
 use crate::anchor::Anchor;
 use crate::store::{CheckpointStore, PageVisitor, StoreError};
 
+pub(crate) use verified::Candidate;
+
+/// The RocksDB that is built and tested against. `scripts/setup` puts it in place.
+pub const ROCKSDB_VERSION: &str = "11.8.1";
+
 /// The key of a partition's anchor sorts after all its pages.
 const ANCHOR: u8 = u8::MAX;
 /// Checkpoints waiting for the writer, all partitions together, before committing blocks.
 const JOBS_MAX: usize = 1024;
 
 /// The database of all partitions of a process, and the thread that writes to it.
+///
+/// Dropping it ends the thread, and writes what was committed before. Stores that outlive it cannot write.
 #[derive(Debug)]
 pub struct CheckpointDb {
+    directory: PathBuf,
     db: Arc<DB>,
-    jobs: Sender<Job>,
+    jobs: Sender<Message>,
+    writer: Option<JoinHandle<()>>,
+}
+
+enum Message {
+    Write(Job),
+    End,
 }
 
 struct Job {
@@ -44,14 +61,14 @@ impl CheckpointDb {
         let db = Arc::new(db);
         let (jobs, inbox) = bounded(JOBS_MAX);
         let of_writer = Arc::clone(&db);
-        std::thread::Builder::new()
+        let writer = std::thread::Builder::new()
             .name("checkpoints".to_owned())
             .spawn(move || write_jobs(&of_writer, &inbox))
             .map_err(|error| StoreError::Database {
                 doing: "starting its thread",
                 source: Arc::new(error),
             })?;
-        Ok(Self { db, jobs })
+        Ok(Self { directory: directory.to_owned(), db, jobs, writer: Some(writer) })
     }
 
     /// Opens the database, setting aside what is in the directory if that is damaged: the log makes up for it. Says where it
@@ -84,17 +101,33 @@ impl CheckpointDb {
         Ok(ReadOnlyDb { db })
     }
 
+    /// The anchor of the last checkpoint of a partition; it may not be durable yet.
+    pub(crate) fn anchor(&self, partition: PartitionId) -> Result<Option<Anchor>, StoreError> {
+        anchor(&self.db, partition)
+    }
+
     /// The checkpoints of one partition.
     #[must_use]
     pub fn partition(&self, partition: PartitionId) -> RocksStore {
         let (done, written) = bounded(8);
         RocksStore {
+            directory: self.directory.clone(),
             db: Arc::clone(&self.db),
             partition,
             jobs: self.jobs.clone(),
             batch: WriteBatch::default(),
             done,
             written,
+        }
+    }
+}
+
+impl Drop for CheckpointDb {
+    fn drop(&mut self) {
+        // If the thread has ended already there is nothing to end.
+        self.jobs.send(Message::End).ok();
+        if let Some(writer) = self.writer.take() {
+            writer.join().ok();
         }
     }
 }
@@ -119,11 +152,35 @@ impl ReadOnlyDb {
     }
 }
 
+/// The RocksDB that this process runs with, which a shared library may have made another one than it was built with.
+///
+/// The database only says so in the options it writes, so one is made in `scratch`, an empty directory, and stays there.
+///
+/// # Errors
+/// [`StoreError`] if no database can be made there.
+pub fn linked_version(scratch: &Path) -> Result<String, StoreError> {
+    drop(CheckpointDb::open(scratch)?);
+    let read = |error: std::io::Error| StoreError::Database {
+        doing: "reading its options",
+        source: Arc::new(error),
+    };
+    for entry in std::fs::read_dir(scratch).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        if entry.file_name().to_string_lossy().starts_with("OPTIONS-") {
+            let options = std::fs::read_to_string(entry.path()).map_err(read)?;
+            let version = options.lines().find_map(|line| line.trim().strip_prefix("rocksdb_version="));
+            return Ok(version.unwrap_or("unknown").to_owned());
+        }
+    }
+    Ok("unknown".to_owned())
+}
+
 /// The checkpoints of one partition.
 pub struct RocksStore {
+    directory: PathBuf,
     db: Arc<DB>,
     partition: PartitionId,
-    jobs: Sender<Job>,
+    jobs: Sender<Message>,
     batch: WriteBatch,
     done: Sender<Result<Anchor, StoreError>>,
     written: Receiver<Result<Anchor, StoreError>>,
@@ -150,6 +207,14 @@ impl CheckpointStore for RocksStore {
         load(&self.db, self.partition, visit)
     }
 
+    fn anchor(&mut self) -> Result<Option<Anchor>, StoreError> {
+        anchor(&self.db, self.partition)
+    }
+
+    fn load_verified(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        verified::load(&self.directory, self.partition, visit)
+    }
+
     fn begin_whole(&mut self) {
         self.batch.clear();
         self.batch.delete_range(prefix(self.partition), prefix(PartitionId(self.partition.0 + 1)));
@@ -160,9 +225,9 @@ impl CheckpointStore for RocksStore {
         batch.put(page_key(self.partition, ANCHOR, 0), anchor.to_bytes());
         let job = Job { batch, anchor: anchor.clone(), done: self.done.clone() };
         // Without a writer there is nobody to tell; `poll` finds out.
-        if let Err(unsent) = self.jobs.send(job) {
-            let error = StoreError::Damaged("the thread that writes checkpoints has ended".to_owned());
-            unsent.into_inner().done.send(Err(error)).ok();
+        if self.jobs.send(Message::Write(job)).is_err() {
+            let source = Arc::new(std::io::Error::other("the thread that writes checkpoints has ended"));
+            self.done.send(Err(StoreError::Database { doing: "writing a checkpoint", source })).ok();
         }
     }
 
@@ -175,13 +240,18 @@ impl CheckpointStore for RocksStore {
 }
 
 /// Writes checkpoints until nobody can send more. One flush covers all that wait.
-fn write_jobs(db: &DB, inbox: &Receiver<Job>) {
+fn write_jobs(db: &DB, inbox: &Receiver<Message>) {
     let mut without_log = WriteOptions::default();
     without_log.disable_wal(true);
-    while let Ok(first) = inbox.recv() {
+    let mut goes_on = true;
+    while goes_on && let Ok(first) = inbox.recv() {
         let mut done = Vec::new();
         let mut result = Ok(());
-        for job in std::iter::once(first).chain(inbox.try_iter()) {
+        for message in std::iter::once(first).chain(inbox.try_iter()) {
+            let Message::Write(job) = message else {
+                goes_on = false;
+                break;
+            };
             if result.is_ok() {
                 let written = db.write_opt(job.batch, &without_log);
                 result = written.map_err(|error| database("writing a checkpoint", error));
@@ -198,12 +268,15 @@ fn write_jobs(db: &DB, inbox: &Receiver<Job>) {
     }
 }
 
-fn load(db: &DB, partition: PartitionId, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
-    let anchor = db.get(page_key(partition, ANCHOR, 0)).map_err(|error| database("reading it", error))?;
-    let Some(anchor) = anchor else { return Ok(None) };
-    let anchor = Anchor::from_bytes(&anchor)
-        .ok_or_else(|| StoreError::Damaged("its anchor cannot be read".to_owned()))?;
+fn anchor(db: &DB, partition: PartitionId) -> Result<Option<Anchor>, StoreError> {
+    let stored = db.get(page_key(partition, ANCHOR, 0));
+    let Some(stored) = stored.map_err(|error| database("reading it", error))? else { return Ok(None) };
+    let anchor = Anchor::from_bytes(&stored);
+    anchor.map(Some).ok_or_else(|| StoreError::Damaged("its anchor cannot be read".to_owned()))
+}
 
+fn load(db: &DB, partition: PartitionId, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+    let Some(anchor) = anchor(db, partition)? else { return Ok(None) };
     let mut read = ReadOptions::default();
     read.set_readahead_size(4 << 20);
     read.fill_cache(false);

@@ -14,7 +14,8 @@ use holdfast_contracts::PartitionId;
 use holdfast_log::{Doorbell, OrderedLog, doorbell};
 
 use crate::machine::Machine;
-use crate::status::PartitionStatus;
+use crate::status::{PartitionState, PartitionStatus};
+use crate::stop::StopReason;
 use crate::store::CheckpointStore;
 use crate::worker::{Role, WorkerConfig};
 
@@ -65,7 +66,7 @@ enum Request<M> {
 /// Runs workers on threads of their own until it is stopped.
 pub struct Sequencer<M> {
     shared: Arc<Shared<M>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<bool>>>,
 }
 
 /// What threads and handles share.
@@ -98,6 +99,17 @@ impl<M> Shared<M> {
         match status.role {
             Role::Active => *lock(&partition.status) = status,
             Role::Standby => *lock(&partition.standby) = Some(status),
+        }
+    }
+
+    /// The thread of a partition's active worker, or of its standby, has ended without being told to.
+    fn publish_end(&self, id: PartitionId, thread: usize) {
+        let Some(partition) = self.partition(id) else { return };
+        let ended = PartitionState::Stopped(StopReason::ThreadEnded);
+        if partition.active.load(Ordering::Acquire) == thread {
+            lock(&partition.status).state = ended;
+        } else if let Some(standby) = lock(&partition.standby).as_mut() {
+            standby.state = ended;
         }
     }
 
@@ -224,17 +236,17 @@ impl<M: Machine> Sequencer<M> {
         Ok(found.active.load(Ordering::Acquire))
     }
 
-    /// Writes a last checkpoint of every partition, as far as that is done within `patience`, and ends the threads.
-    pub fn stop(&self, patience: Duration) {
+    /// Writes a last checkpoint of every partition, as far as that is done within `patience`, and ends the threads. Says
+    /// whether all were written; if not, the next start replays more of the log.
+    pub fn stop(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         for thread in 0..self.shared.threads.len() {
             // A thread that has ended needs no telling.
             self.shared.send(thread, Request::Stop { deadline }).ok();
         }
-        for handle in lock(&self.threads).drain(..) {
-            // A thread that panicked has said so.
-            handle.join().ok();
-        }
+        // A thread that panicked has said so. All are waited for, whatever one of them says.
+        let saved: Vec<bool> = lock(&self.threads).drain(..).map(|it| it.join().unwrap_or(false)).collect();
+        saved.into_iter().all(|saved| saved)
     }
 }
 

@@ -103,7 +103,8 @@ impl StopReason {
     /// Whether building the worker anew from checkpoint and log may help.
     #[must_use]
     pub const fn may_be_rebuilt(&self) -> bool {
-        matches!(self, Self::OutputLost(_) | Self::Invariant { .. })
+        // A standby that lags may find its next command trimmed; a later checkpoint is there then.
+        matches!(self, Self::OutputLost(_) | Self::Invariant { .. } | Self::TrimGap { .. })
     }
 
     /// What an operator can do about it.

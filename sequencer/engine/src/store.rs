@@ -20,6 +20,23 @@ pub trait CheckpointStore: PageSink + Send {
     /// [`StoreError`] if it cannot be read, or if `visit` did not want a page.
     fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError>;
 
+    /// The anchor alone of the last checkpoint that counts, so that a foreign one is noticed before it is loaded.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::load`].
+    fn anchor(&mut self) -> Result<Option<Anchor>, StoreError> {
+        self.load(&mut |_, _, _| Ok(()))
+    }
+
+    /// Reads the last checkpoint that was verified before the log was trimmed for its sake, older than the last one as a
+    /// rule. `None` if none is kept.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::load`].
+    fn load_verified(&mut self, _visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        Ok(None)
+    }
+
     /// Begins a checkpoint that shares nothing with those before: their pages are dropped with it.
     fn begin_whole(&mut self);
 
@@ -57,6 +74,10 @@ impl StoreError {
     /// Whether the log could make up for it: the checkpoint is unusable, not the place where it is kept.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged(_) | Self::Restore(_))
+        match self {
+            // It is whole, and somebody's: not to be replaced because it lies in the wrong place.
+            Self::Restore(RestoreError::OtherPartition) | Self::Database { .. } => false,
+            Self::Damaged(_) | Self::Restore(_) => true,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use holdfast_contracts::decision::{decode_decisions, split_chain};
 use holdfast_contracts::{Offset, OutSeq};
-use holdfast_log::{OrderedLog, Record, StreamId};
+use holdfast_log::{OrderedLog, ReadError, Record, StreamId};
 
 use crate::anchor::payload_hash;
 use crate::stop::StopReason;
@@ -27,6 +27,8 @@ pub(crate) struct OutputTail {
     hashes: BTreeMap<u64, [u8; 16]>,
     /// Outputs up to this one were asked for.
     taken: u64,
+    /// The log had forgotten what came before the next record to be read.
+    skipped: bool,
     records: Vec<Record>,
 }
 
@@ -39,6 +41,7 @@ impl OutputTail {
             contiguous: out_seq.0,
             hashes: BTreeMap::new(),
             taken: out_seq.0,
+            skipped: false,
             records: Vec::new(),
         }
     }
@@ -63,7 +66,15 @@ impl OutputTail {
         while self.next < until {
             let mut records = std::mem::take(&mut self.records);
             records.clear();
-            log.read(self.stream, self.next, READ_BYTES_MAX, &mut records)?;
+            match log.read(self.stream, self.next, READ_BYTES_MAX, &mut records) {
+                Err(ReadError::Trimmed { low }) if low > self.next => {
+                    self.records = records;
+                    self.next = low;
+                    self.skipped = true;
+                    continue;
+                }
+                read => read?,
+            }
             if records.is_empty() {
                 self.records = records;
                 return Ok(false);
@@ -84,6 +95,10 @@ impl OutputTail {
             return Err(StopReason::ForeignOutput(record.offset));
         }
         let number = batch.envelope.out_seq.0;
+        if std::mem::take(&mut self.skipped) {
+            // Retention forgets outputs from the front and only where a checkpoint has them, so none is missing there.
+            self.contiguous = self.contiguous.max(number.saturating_sub(1));
+        }
         if number <= self.taken {
             return Ok(());
         }

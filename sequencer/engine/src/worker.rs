@@ -6,7 +6,7 @@
 
 mod checkpoint;
 mod emit;
-mod open;
+pub(crate) mod open;
 mod tick;
 
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_contracts::{Chain, LogTime, Offset, OutSeq, PartitionId};
-use holdfast_log::{OrderedLog, Record, StreamId, Ticket};
+use holdfast_log::{OrderedLog, ReadError, Record, StreamId, Ticket};
 
 use crate::anchor::Anchor;
 use crate::machine::{Machine, input};
@@ -183,8 +183,12 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     fn read_and_apply(&mut self) -> Result<bool, StopReason> {
         let mut records = std::mem::take(&mut self.records);
         records.clear();
-        self.log.read(self.commands(), self.next, self.config.read_bytes_max, &mut records)?;
-        let mut result = Ok(!records.is_empty());
+        let read = self.log.read(self.commands(), self.next, self.config.read_bytes_max, &mut records);
+        let mut result = match read {
+            Ok(()) => Ok(!records.is_empty()),
+            Err(ReadError::Trimmed { low }) => Err(StopReason::TrimGap { needed: self.next, low }),
+            Err(error) => Err(error.into()),
+        };
         for record in records.drain(..) {
             result = self.apply(record);
             if result.is_err() {

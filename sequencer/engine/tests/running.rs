@@ -5,10 +5,10 @@ mod kit;
 use std::time::Duration;
 
 use holdfast_contracts::SaleTerms;
-use holdfast_engine::{PartitionState, Sequencer};
+use holdfast_engine::{PartitionState, Sequencer, WorkerConfig};
 use kit::{
     COMMANDS, DECISIONS, ONLY, PATIENCE, answers, append, decisions, open_db, open_log, opening, requests,
-    start, wait_for,
+    start, start_with, wait_for,
 };
 
 fn live(log: &dyn holdfast_log::OrderedLog, sequencer: &Sequencer<holdfast_core::Machine>) {
@@ -62,6 +62,20 @@ fn after_an_orderly_end_nothing_is_replayed_or_said_again() {
     }
     append(log.as_ref(), requests(0, 10));
     assert_eq!(answers(log.as_ref(), 2_010), (1_010, 1_000));
+}
+
+#[test]
+fn an_orderly_end_waits_for_the_checkpoint_and_not_for_quiet() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = open_log(directory.path());
+    let db = open_db(directory.path());
+    // A tick every millisecond: no checkpoint ever contains everything, for one is applied while it is written.
+    let worker = WorkerConfig { idle_tick_ms: 1, ..WorkerConfig::new(ONLY) };
+    let sequencer = start_with(&log, &db, worker, false);
+    append(log.as_ref(), opening(1_000, SaleTerms::default()));
+    append(log.as_ref(), requests(0, 2_000));
+    answers(log.as_ref(), 2_000);
+    assert!(sequencer.stop(PATIENCE), "the last checkpoint is written");
 }
 
 #[test]

@@ -93,6 +93,35 @@ fn a_log_on_a_full_disk_opens_and_can_be_trimmed() {
 }
 
 #[test]
+fn what_may_be_forgotten_is_kept_as_long_as_there_is_room_for_it() {
+    let config = EmbeddedConfig { keep_bytes: 3 * u64::from(config(1).segment_bytes), ..config(1) };
+    let disk = SimDisk::default();
+    let log = open(&disk, &config).unwrap();
+    assert!(!log.wants_trim());
+    while log.shared.segments.snapshot().len() < 8 {
+        append_group(&log, COMMANDS, noise(1, 300));
+    }
+    assert!(log.wants_trim());
+    let begun = log.shared.segments.snapshot();
+    log.trim(COMMANDS, log.watermarks(COMMANDS).durable).unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while log.wants_trim() {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+    let kept = log.shared.segments.snapshot();
+    assert_eq!(kept.len(), 3);
+    assert_eq!(kept[0].number, begun[begun.len() - 3].number);
+    // A full disk is another matter: then everything goes that may.
+    disk.set_capacity(Some(disk.used()));
+    while log.watermarks(COMMANDS).low <= kept[1].start[0].next {
+        assert!(std::time::Instant::now() < deadline);
+        let _refused = log.append(COMMANDS, noise(2, 300));
+        log.trim(COMMANDS, log.watermarks(COMMANDS).durable).unwrap();
+    }
+}
+
+#[test]
 fn only_segments_that_no_stream_needs_are_dropped() {
     let config = config(2);
     let disk = SimDisk::default();

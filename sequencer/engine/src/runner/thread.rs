@@ -1,6 +1,7 @@
 //! One thread: steps its workers, answers requests between two steps, and sleeps when there is nothing to do.
 
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -39,7 +40,20 @@ where
     S: CheckpointStore,
     F: Fn(PartitionId) -> S,
 {
-    pub(super) fn run(mut self) {
+    /// Runs until it is told to stop; says whether everything was saved by then. If it ends in another way, its
+    /// partitions say so.
+    pub(super) fn run(self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let partitions: Vec<_> = self.partitions.iter().map(|(worker, _)| worker.partition).collect();
+        let number = self.number;
+        // Everything the thread had is gone by then.
+        catch_unwind(AssertUnwindSafe(|| self.work())).unwrap_or_else(|_| {
+            partitions.iter().for_each(|partition| shared.publish_end(*partition, number));
+            false
+        })
+    }
+
+    fn work(mut self) -> bool {
         let _subscriptions = self.subscribe();
         let partitions = std::mem::take(&mut self.partitions);
         let mut slots: Vec<Slot<M, S>> =
@@ -54,7 +68,7 @@ where
             if let Some(deadline) = stop_at {
                 let done = slots.iter().all(is_saved);
                 if done || Instant::now() >= deadline {
-                    return;
+                    return done;
                 }
             }
             if !progressed {
@@ -151,6 +165,8 @@ where
         }
         if let Some(partition) = self.shared.partition(slot.config.partition) {
             partition.active.store(self.number, Ordering::Release);
+            // What this worker said as a standby must not be taken for the next one, which is still loading.
+            *super::lock(&partition.standby) = None;
         }
         self.shared.publish(slot.status());
     }
@@ -169,7 +185,7 @@ fn is_saved<M: Machine, S: CheckpointStore>(slot: &Slot<M, S>) -> bool {
     let Some(worker) = &slot.worker else { return true };
     slot.is_stopped()
         || slot.role == Role::Standby
-        || (worker.is_checkpoint_current() && worker.outputs_unacknowledged() == 0)
+        || (worker.is_requested_checkpoint_written() && worker.outputs_unacknowledged() == 0)
 }
 
 fn wall_clock() -> LogTime {

@@ -29,6 +29,8 @@ pub(super) struct Progress {
     bytes_since: u64,
     /// When the last one began.
     began: Option<LogTime>,
+    /// The first command that need not be in the checkpoint that somebody asked for.
+    requested: Offset,
     /// Hash of the last record in the state that was loaded.
     loaded_record: Option<[u8; 16]>,
     /// Where the decisions log goes on after the last output of the checkpoint under way.
@@ -43,6 +45,7 @@ impl Progress {
             stage: Stage::None,
             bytes_since: 0,
             began: None,
+            requested: Offset(0),
             loaded_record,
             out_offset: None,
             bytes: 0,
@@ -51,7 +54,8 @@ impl Progress {
     }
 
     pub(super) const fn count(&mut self, bytes: usize) {
-        self.bytes_since += bytes as u64;
+        // A checkpoint that was asked for stands at the end of the range until it begins.
+        self.bytes_since = self.bytes_since.saturating_add(bytes as u64);
     }
 
     /// Whether somebody has to look again although the log is quiet.
@@ -172,6 +176,14 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     /// Begins a checkpoint at the next step, for somebody who asks for one or before an orderly end.
     pub fn request_checkpoint(&mut self) {
         self.checkpoint.bytes_since = u64::MAX;
+        self.checkpoint.requested = self.next;
+    }
+
+    /// Whether the last checkpoint that counts contains everything that was applied when one was asked for. Not what came
+    /// after it: a tick a second comes even to a quiet partition, and a large checkpoint takes longer than that.
+    #[must_use]
+    pub fn is_requested_checkpoint_written(&self) -> bool {
+        self.anchor.next_offset >= self.checkpoint.requested
     }
 
     /// Whether the last checkpoint that counts contains everything applied.

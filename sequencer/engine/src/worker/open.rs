@@ -10,13 +10,13 @@ use super::{Phase, Role, Step, Worker, WorkerConfig, checkpoint, tick};
 use crate::anchor::{Anchor, record_hash};
 use crate::machine::{Machine, Restoring};
 use crate::stop::StopReason;
-use crate::store::{CheckpointStore, StoreError};
+use crate::store::{CheckpointStore, PageVisitor, StoreError};
 use crate::tail::OutputTail;
 
 impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     /// Begins with the last checkpoint in `store`, or without one at the beginning of the log.
     ///
-    /// A damaged checkpoint is replaced by the log if the log still reaches back to its beginning.
+    /// A damaged checkpoint is replaced by the last verified one, or by the log if that still reaches back to its beginning.
     ///
     /// # Errors
     /// [`StopReason`] if checkpoint and log do not belong together.
@@ -38,16 +38,26 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         let marks = log.watermarks(commands);
         let beginning = Anchor::beginning(log.log_id(), log.partitions(M::COMMANDS));
 
-        let (state, anchor) = match load::<M>(machine, &mut store) {
+        // Before anything is loaded: a checkpoint of another log is not one that is damaged.
+        if let Ok(Some(written)) = store.anchor() {
+            check_anchor(&written, &beginning, marks.low, marks.end)?;
+        }
+        let (state, anchor) = match load::<M>(machine, |visit| store.load(visit)) {
             Ok(Some(loaded)) => loaded,
-            Ok(None) => (M::fresh(machine), beginning.clone()),
-            Err(error) if error.is_damage() && marks.low == Offset(0) => {
-                store.begin_whole();
-                (M::fresh(machine), beginning.clone())
+            Ok(None) if marks.low == Offset(0) => (M::fresh(machine), beginning.clone()),
+            Ok(None) => {
+                older::<M>(machine, &mut store).unwrap_or_else(|| (M::fresh(machine), beginning.clone()))
             }
-            Err(error) if error.is_damage() => {
-                return Err(StopReason::CheckpointLost { damage: error.to_string(), low: marks.low });
-            }
+            Err(error) if error.is_damage() => match older::<M>(machine, &mut store) {
+                Some(loaded) => loaded,
+                None if marks.low == Offset(0) => {
+                    store.begin_whole();
+                    (M::fresh(machine), beginning.clone())
+                }
+                None => {
+                    return Err(StopReason::CheckpointLost { damage: error.to_string(), low: marks.low });
+                }
+            },
             Err(error) => return Err(error.into()),
         };
         check_anchor(&anchor, &beginning, marks.low, marks.end)?;
@@ -114,12 +124,22 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     }
 }
 
-fn load<M: Machine>(
+/// The machine of the verified checkpoint, if one is kept and can be read, to stand in for the last one.
+fn older<M: Machine>(config: &M::Config, store: &mut impl CheckpointStore) -> Option<(M, Anchor)> {
+    let (mut machine, anchor) = load::<M>(config, |visit| store.load_verified(visit)).ok()??;
+    // What the store has of the last one is of no use.
+    store.begin_whole();
+    machine.write_whole_checkpoint_next();
+    Some((machine, anchor))
+}
+
+/// Builds a machine from the checkpoint that `read` hands out page by page, and makes sure that it is the one saved.
+pub(crate) fn load<M: Machine>(
     config: &M::Config,
-    store: &mut impl CheckpointStore,
+    read: impl FnOnce(&mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError>,
 ) -> Result<Option<(M, Anchor)>, StoreError> {
     let mut restore = M::restore(config);
-    let anchor = store.load(&mut |kind, number, bytes| restore.page(kind, number, bytes))?;
+    let anchor = read(&mut |kind, number, bytes| restore.page(kind, number, bytes))?;
     let Some(anchor) = anchor else { return Ok(None) };
     let machine = restore.finish()?;
     if machine.digest() != anchor.digest {
@@ -128,7 +148,13 @@ fn load<M: Machine>(
     Ok(Some((machine, anchor)))
 }
 
-fn check_anchor(anchor: &Anchor, log: &Anchor, low: Offset, end: Offset) -> Result<(), StopReason> {
+/// Whether a checkpoint may be from this log; its last record is compared later.
+pub(crate) fn check_anchor(
+    anchor: &Anchor,
+    log: &Anchor,
+    low: Offset,
+    end: Offset,
+) -> Result<(), StopReason> {
     if anchor.log_id != log.log_id {
         return Err(StopReason::OtherLog { checkpoint: anchor.log_id, log: log.log_id });
     }

@@ -1,6 +1,8 @@
 //! What the engine's tests share: a small sale, and a look at what came out of it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod steps;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,15 @@ pub(crate) fn machine_config(log_id: LogId) -> MachineConfig {
 
 pub(crate) fn start(log: &Arc<dyn OrderedLog>, db: &Arc<CheckpointDb>, standby: bool) -> Sequencer<Machine> {
     let worker = WorkerConfig { checkpoint_after_bytes: 256 << 10, ..WorkerConfig::new(ONLY) };
+    start_with(log, db, worker, standby)
+}
+
+pub(crate) fn start_with(
+    log: &Arc<dyn OrderedLog>,
+    db: &Arc<CheckpointDb>,
+    worker: WorkerConfig,
+    standby: bool,
+) -> Sequencer<Machine> {
     let config =
         SequencerConfig { partitions: vec![(worker, machine_config(log.log_id()))], threads: 1, standby };
     let db = Arc::clone(db);

@@ -1,0 +1,241 @@
+//! The settings of a server. None of them changes an answer: those come as commands, through the log.
+//!
+//! Every key stands in `config/holdfast.toml` with its default. Unknown keys are refused.
+
+mod keys;
+
+use std::fs;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use holdfast_contracts::{LogId, PartitionId};
+use holdfast_core::MachineConfig;
+use holdfast_engine::{SequencerConfig, WorkerConfig};
+use holdfast_intake::IntakeConfig;
+use holdfast_log::{EmbeddedConfig, Layout};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Without configured keys the server does not start, and no development tokens are issued. Default false.
+    pub(crate) production: bool,
+    /// Where everything lies. Default `holdfast-data`.
+    pub(crate) data_dir: PathBuf,
+    /// Partitions of a new log; a log that exists keeps its own. Default 4.
+    pub(crate) partitions: NonZeroU32,
+    /// What is logged: a level, or directives as `info,holdfast_intake=debug`. Default `info`.
+    pub(crate) log_level: String,
+    /// How long an orderly end may take for each of its steps, in ms. Default 30,000.
+    pub(crate) shutdown_patience_ms: NonZeroU64,
+    /// The HTTP interface. Its `data_dir` is the one above.
+    pub(crate) intake: IntakeConfig,
+    /// The embedded log.
+    pub(crate) log: LogConfig,
+    /// The machines and their checkpoints.
+    pub(crate) sequencer: SequencerSettings,
+}
+
+/// The embedded log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogConfig {
+    /// Size of a segment file of a new log. Default 64 MiB.
+    pub(crate) segment_bytes: NonZeroU32,
+    /// Bytes that may be accepted and not yet durable. Default 64 MiB.
+    pub(crate) unsettled_bytes_max: NonZeroU64,
+    /// Bytes of recent records kept in memory for readers. Default 128 MiB.
+    pub(crate) tail_bytes_max: u64,
+    /// Bytes of log that are kept even when checkpoints cover them. Default 1 GiB.
+    pub(crate) keep_bytes: u64,
+    /// How often the log is asked whether it wants to forget something, in ms. Default 10,000.
+    pub(crate) retention_every_ms: NonZeroU64,
+    /// Bytes of log that are checked at the start, newest first. Default 4 GiB.
+    pub(crate) verify_bytes_max: u64,
+    /// How long a decision may wait for a flush that comes anyway, in microseconds. Default 2,000.
+    pub(crate) derived_delay_us: u64,
+    /// How long the log is quiet before it writes down what is flushed, in ms. Default 50.
+    pub(crate) mark_delay_ms: u64,
+    /// How often room is looked for while the disk is full, in ms. Default 200.
+    pub(crate) disk_full_retry_ms: NonZeroU64,
+}
+
+/// The machines and their checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SequencerSettings {
+    /// Threads that share the partitions. Default 1.
+    pub(crate) threads: NonZeroU32,
+    /// Whether every partition has a warm standby in this process, which takes as much memory again. Default false.
+    pub(crate) standby: bool,
+    /// A checkpoint begins when so many bytes of commands came since the last. Default 64 MiB.
+    pub(crate) checkpoint_after_bytes: NonZeroU64,
+    /// ... or when so many ms passed and at least 64 KiB came. Default 1,000.
+    pub(crate) checkpoint_after_ms: NonZeroU64,
+    /// ... or when so many ms passed and anything came. Default 60,000.
+    pub(crate) checkpoint_idle_ms: NonZeroU64,
+    /// A quiet partition gets a tick this often, in ms. Default 1,000.
+    pub(crate) idle_tick_ms: NonZeroU64,
+}
+
+const fn nz32(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).expect("a default is not 0")
+}
+
+const fn nz64(n: u64) -> NonZeroU64 {
+    NonZeroU64::new(n).expect("a default is not 0")
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            production: false,
+            data_dir: PathBuf::from("holdfast-data"),
+            partitions: nz32(4),
+            log_level: "info".to_owned(),
+            shutdown_patience_ms: nz64(30_000),
+            intake: IntakeConfig::default(),
+            log: LogConfig::default(),
+            sequencer: SequencerSettings::default(),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            segment_bytes: nz32(64 << 20),
+            unsettled_bytes_max: nz64(64 << 20),
+            tail_bytes_max: 128 << 20,
+            keep_bytes: 1 << 30,
+            retention_every_ms: nz64(10_000),
+            verify_bytes_max: 4 << 30,
+            derived_delay_us: 2_000,
+            mark_delay_ms: 50,
+            disk_full_retry_ms: nz64(200),
+        }
+    }
+}
+
+impl Default for SequencerSettings {
+    fn default() -> Self {
+        Self {
+            threads: nz32(1),
+            standby: false,
+            checkpoint_after_bytes: nz64(64 << 20),
+            checkpoint_after_ms: nz64(1_000),
+            checkpoint_idle_ms: nz64(60_000),
+            idle_tick_ms: nz64(1_000),
+        }
+    }
+}
+
+/// Settings, and which of them somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    /// The partition count, if it was set and is not a default.
+    pub(crate) partitions_asked: Option<u32>,
+}
+
+impl Loaded {
+    /// Reads a file, or takes the defaults if there is none.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or says something that is not understood.
+    pub(crate) fn read(file: Option<&Path>) -> Result<Self, Failure> {
+        let Some(file) = file else { return Self::parse("") };
+        let shown = file.display().to_string();
+        let text = fs::read_to_string(file).map_err(|error| {
+            Failure::usage(format!("the settings in {shown} cannot be read: {error}"))
+                .advise("check the path given with --config or HOLDFAST_CONFIG")
+        })?;
+        Self::parse(&text)
+            .map_err(|failure| Failure { detail: format!("{shown}: {}", failure.detail), ..failure })
+    }
+
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let refused = |error: &toml::de::Error| {
+            Failure::usage(format!("the settings are not understood: {}", error.to_string().trim_end()))
+        };
+        let table: toml::Table = text.parse().map_err(|error| refused(&error))?;
+        keys::refuse_unknown(&table)?;
+        let config: Config = toml::from_str(text).map_err(|error| refused(&error))?;
+        let partitions_asked = table.contains_key("partitions").then(|| config.partitions.get());
+        Ok(Self { config, partitions_asked })
+    }
+}
+
+impl Config {
+    /// Says how the values must relate.
+    ///
+    /// # Errors
+    /// A sentence about the first value that does not fit.
+    pub(crate) fn validate(&self) -> Result<(), Failure> {
+        if self.production && self.intake.auth.keys_file.is_none() {
+            return Err(Failure::usage("production mode needs the keys that tokens are signed with")
+                .advise("set intake.auth.keys_file to a file of public keys, or leave out --production"));
+        }
+        Layout::inventory(self.partitions.get()).map_err(|error| Failure::usage(error.to_string()))?;
+        self.intake.validate().map_err(|error| Failure::usage(crate::failure::causes(&error)))
+    }
+
+    pub(crate) const fn shutdown_patience(&self) -> Duration {
+        Duration::from_millis(self.shutdown_patience_ms.get())
+    }
+
+    pub(crate) const fn retention_every(&self) -> Duration {
+        Duration::from_millis(self.log.retention_every_ms.get())
+    }
+
+    /// How the log is opened.
+    ///
+    /// # Errors
+    /// If no log can have so many partitions.
+    pub(crate) fn embedded_log(
+        &self,
+        partitions: u32,
+        expected_log_id: Option<LogId>,
+    ) -> Result<EmbeddedConfig, Failure> {
+        let layout = Layout::inventory(partitions).map_err(|error| Failure::usage(error.to_string()))?;
+        let it = &self.log;
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(EmbeddedConfig {
+            expected_log_id,
+            segment_bytes: it.segment_bytes.get(),
+            unsettled_bytes_max: size(it.unsettled_bytes_max.get()),
+            tail_bytes_max: size(it.tail_bytes_max),
+            verify_bytes_max: it.verify_bytes_max,
+            keep_bytes: it.keep_bytes,
+            derived_delay: Duration::from_micros(it.derived_delay_us),
+            mark_delay: Duration::from_millis(it.mark_delay_ms),
+            disk_full_retry: Duration::from_millis(it.disk_full_retry_ms.get()),
+            ..EmbeddedConfig::new(layout)
+        })
+    }
+
+    /// What the sequencer runs.
+    pub(crate) fn sequencer(&self, partitions: u32, log_id: LogId) -> SequencerConfig<MachineConfig> {
+        let it = &self.sequencer;
+        let worker = |partition| WorkerConfig {
+            checkpoint_after_bytes: it.checkpoint_after_bytes.get(),
+            checkpoint_after_ms: it.checkpoint_after_ms.get(),
+            checkpoint_idle_ms: it.checkpoint_idle_ms.get(),
+            idle_tick_ms: it.idle_tick_ms.get(),
+            ..WorkerConfig::new(partition)
+        };
+        let all = (0..partitions).map(PartitionId);
+        SequencerConfig {
+            partitions: all.map(|it| (worker(it), MachineConfig::new(it, partitions, log_id))).collect(),
+            threads: usize::try_from(it.threads.get()).unwrap_or(1),
+            standby: it.standby,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

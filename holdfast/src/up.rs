@@ -1,0 +1,209 @@
+//! Everything in one process: opens the log, starts the machines and the intake, and ends them in an orderly way.
+
+mod signals;
+mod watch;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_core::Machine;
+use holdfast_engine::rocks::CheckpointDb;
+use holdfast_engine::{Keeper, ReaderMarks, Retention, Sequencer};
+use holdfast_intake::{Intake, IntakeError};
+use holdfast_log::{EmbeddedLog, OpenError, OrderedLog, Topic};
+
+use crate::config::{Config, Loaded};
+use crate::data::{DataDir, Identity, checkpoints_refused, log_refused};
+use crate::failure::{Exit, Failure, causes};
+use crate::live;
+use crate::output;
+use signals::{Heard, Signals};
+use watch::{Standing, Watch};
+
+/// How often the state of the partitions is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What a running server is made of, in the order in which it is ended.
+struct Server {
+    data: DataDir,
+    intake: Intake,
+    sequencer: Arc<Sequencer<Machine>>,
+    log: Arc<dyn OrderedLog>,
+    watch: Watch,
+    retention: Retention,
+    patience: Duration,
+}
+
+/// Runs a server until it is told to end.
+pub(crate) fn run(loaded: &Loaded) -> Result<(), Failure> {
+    let config = &loaded.config;
+    config.validate()?;
+    crate::logging::begin(&config.log_level)?;
+    let signals = Signals::listen()?;
+    let mut server = start(loaded)?;
+    let ended = match server.wait_until_ready(&signals) {
+        Ok(Heard::Nothing) => server.serve(&signals, config),
+        Ok(_) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    let stopped = server.stop(&signals);
+    ended.and(stopped)
+}
+
+fn start(loaded: &Loaded) -> Result<Server, Failure> {
+    let config = &loaded.config;
+    let data = DataDir::new(&config.data_dir);
+    make_directory(data.root())?;
+    let (log, partitions) = open_log(loaded, &data)?;
+    data.note_mode(config.production)?;
+    let db = open_checkpoints(&data)?;
+    let machines = config.sequencer(partitions, log.log_id());
+    let stores = Arc::clone(&db);
+    let sequencer = Sequencer::start(&log, &machines, move |partition| stores.partition(partition));
+    let sequencer = Arc::new(sequencer);
+    let settings =
+        holdfast_intake::IntakeConfig { data_dir: config.data_dir.clone(), ..config.intake.clone() };
+    let intake = Intake::start(Arc::clone(&log), Arc::clone(&sequencer), settings);
+    let intake = match intake {
+        Ok(intake) => intake,
+        Err(error) => {
+            sequencer.stop(config.shutdown_patience());
+            log.close();
+            return Err(intake_refused(&error));
+        }
+    };
+    let readers = Arc::new(ReaderMarks::default());
+    let keepers = machines.partitions.iter().map(|(worker, machine)| {
+        let (log, db, readers) = (Arc::clone(&log), Arc::clone(&db), Arc::clone(&readers));
+        Keeper::<Machine>::new(worker.partition, *machine, log, db, readers)
+    });
+    Ok(Server {
+        retention: Retention::start(keepers.collect(), config.retention_every()),
+        watch: Watch::default(),
+        patience: config.shutdown_patience(),
+        data,
+        intake,
+        sequencer,
+        log,
+    })
+}
+
+/// The directory holds secrets, so it is its owner's.
+pub(crate) fn make_directory(root: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
+    made.map_err(|error| {
+        Failure::of("DATA_DIRECTORY", &format!("making the data directory {}", root.display()), &error)
+            .advise("let it belong to the user that runs the server, or choose another with --data")
+    })
+}
+
+fn open_log(loaded: &Loaded, data: &DataDir) -> Result<(Arc<dyn OrderedLog>, u32), Failure> {
+    let identity = data.identity()?;
+    // Whoever says nothing means the log that is there.
+    let partitions = loaded.partitions_asked.or(identity.as_ref().map(|it| it.partitions));
+    let partitions = partitions.unwrap_or(loaded.config.partitions.get());
+    let expected_log_id = identity.as_ref().and_then(Identity::log_id);
+    let open = |partitions| {
+        let settings = loaded.config.embedded_log(partitions, expected_log_id)?;
+        Ok::<_, Failure>(EmbeddedLog::open(&data.log(), &settings))
+    };
+    let mut opened = open(partitions)?;
+    if let (Err(OpenError::PartitionsChanged { was, .. }), None) = (&opened, loaded.partitions_asked) {
+        opened = open(*was)?;
+    }
+    let log = opened.map_err(|error| log_refused(&error))?;
+    let log: Arc<dyn OrderedLog> = Arc::new(log);
+    if identity.is_none() {
+        data.pin(&Identity::of(log.as_ref()))?;
+    }
+    let partitions = log.partitions(Topic::InventoryCommands);
+    tracing::info!(log_id = %log.log_id(), partitions, data = %data.root().display(), "the log is open");
+    Ok((log, partitions))
+}
+
+fn open_checkpoints(data: &DataDir) -> Result<Arc<CheckpointDb>, Failure> {
+    let (db, aside) =
+        CheckpointDb::open_or_set_aside(&data.checkpoints()).map_err(|error| checkpoints_refused(&error))?;
+    if let Some(aside) = aside {
+        tracing::error!(
+            moved_to = %aside.display(),
+            "the checkpoint database was damaged and is set aside; the state is built anew from the log"
+        );
+    }
+    Ok(Arc::new(db))
+}
+
+fn intake_refused(error: &IntakeError) -> Failure {
+    let said = causes(error);
+    match error {
+        IntakeError::Config(_) => Failure::usage(said),
+        IntakeError::Key(_) => Failure::new(Exit::Failed, "KEYS", said)
+            .advise("put the key files right, or let the server make them anew in an empty data directory"),
+        IntakeError::Listen { .. } => Failure::new(Exit::Unavailable, "ADDRESS", said)
+            .advise("stop whoever listens there, or choose another address with --listen"),
+        _ => Failure::new(Exit::Failed, "INTAKE", said).advise("look at the limits of the system"),
+    }
+}
+
+impl Server {
+    /// Waits until requests are answered: every partition is live, or stands still for good while another is live.
+    ///
+    /// # Errors
+    /// If no partition can be brought to life.
+    fn wait_until_ready(&mut self, signals: &Signals) -> Result<Heard, Failure> {
+        loop {
+            let ready = self.intake.wait_until_ready(LOOK_EVERY);
+            match self.watch.look(&self.sequencer.statuses(), &self.log.status()) {
+                Standing::Live if ready => return Ok(Heard::Nothing),
+                Standing::SomeStopped if self.intake.is_started() => return Ok(Heard::Nothing),
+                Standing::AllStopped(failure) => return Err(failure),
+                Standing::Live | Standing::SomeStopped | Standing::Starting => {}
+            }
+            if let heard @ (Heard::End | Heard::EndNow) = signals.heard() {
+                return Ok(heard);
+            }
+        }
+    }
+
+    /// Says where it listens, and looks after the partitions until a signal comes.
+    fn serve(&mut self, signals: &Signals, config: &Config) -> Result<(), Failure> {
+        let address = format!("http://{}", self.intake.local_addr());
+        if let Err(error) = self.data.announce(&address) {
+            tracing::warn!(error = causes(&error), "the address could not be written to the data directory");
+        }
+        if let Err(error) = live::serve(&self.data.live_socket(), &self.sequencer) {
+            tracing::warn!(error = causes(&error), "`holdfast replay` cannot ask this server for its state");
+        }
+        tracing::info!(address, production = config.production, "ready");
+        output::data(&address)?;
+        while signals.wait(LOOK_EVERY) == Heard::Nothing {
+            let statuses = self.sequencer.statuses();
+            self.watch.look(&statuses, &self.log.status());
+            self.watch.look_at_retention(&self.retention.statuses());
+        }
+        Ok(())
+    }
+
+    /// Answers what has begun, writes the last checkpoints, and closes the log.
+    fn stop(self, signals: &Signals) -> Result<(), Failure> {
+        signals.end_at_once_from_now_on();
+        tracing::info!("ending");
+        self.data.withdraw();
+        let report = self.intake.shutdown(self.patience);
+        if !report.drained {
+            tracing::warn!("some requests were not answered in time; the same key will get their answer");
+        }
+        drop(self.retention);
+        if !self.sequencer.stop(self.patience) {
+            tracing::warn!(
+                "not every last checkpoint was written in time; the next start replays more of the log"
+            );
+        }
+        self.log.close();
+        tracing::info!("ended");
+        Ok(())
+    }
+}

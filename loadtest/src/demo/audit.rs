@@ -1,0 +1,59 @@
+//! Asks everything once more when the sale is over.
+//!
+//! Before that the shelf is filled up again. Whatever was decided must come back word for word all the same: a grant
+//! as the same reservation, a refusal as a refusal, although there is plenty now. And a key of which nobody knows
+//! whether it was decided tells so itself: if it had been, the answer is a repetition; if not, it is new.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use tokio::task::JoinSet;
+
+use super::shop::{Patience, Person, Shop};
+use crate::books::{Ask, Customer};
+use crate::checks::History;
+use crate::http::Lane;
+
+/// What has to be asked, by whom.
+pub(super) struct Audit {
+    questions: VecDeque<(Customer, Ask)>,
+    /// Units that could be granted to those who ask for the first time.
+    pub(super) units_max: u64,
+}
+
+impl Audit {
+    /// Every decision, every key that may have one, and every reservation.
+    pub(super) fn of(history: &History) -> Self {
+        let mut questions = VecDeque::new();
+        let mut units_max = 0;
+        for entry in history.entries.iter().filter(|it| it.decision.is_some() || it.may_be_decided_unseen()) {
+            questions.push_back((entry.key.customer, Ask::Reserve { key: entry.key, body: entry.body }));
+            units_max += u64::from(entry.body.units);
+        }
+        for hold in &history.holds {
+            let customer = history.entry(hold).key.customer;
+            questions.push_back((customer, Ask::Read { reservation: hold.id.clone() }));
+        }
+        Self { questions, units_max }
+    }
+
+    /// Asks them all, `workers` at a time. The books have the answers.
+    pub(super) async fn ask(self, shop: &Arc<Shop>, people: &Arc<Vec<Person>>, workers: usize) {
+        let questions = Arc::new(Mutex::new(self.questions));
+        let mut tasks = JoinSet::new();
+        for _ in 0..workers {
+            let (shop, people, questions) = (shop.clone(), people.clone(), questions.clone());
+            tasks.spawn(async move {
+                loop {
+                    let next = questions.lock().expect("nobody panics with it").pop_front();
+                    let Some((customer, ask)) = next else { return };
+                    let person = usize::try_from(customer.0).ok().and_then(|index| people.get(index));
+                    if let Some(person) = person {
+                        shop.insist(person, Lane::Door, &ask, &Patience::long()).await;
+                    }
+                }
+            });
+        }
+        tasks.join_all().await;
+    }
+}

@@ -1,0 +1,225 @@
+//! What an answer on the wire says.
+
+use serde::Deserialize;
+
+use super::Reply;
+use crate::books::{Answer, Ask, Code, DecidedBy, Position, State, Told};
+
+/// No more of an unexpected answer is kept.
+const EXCERPT_CHARS_MAX: usize = 200;
+
+/// Every field that any answer to a buyer has. Which of them belong together, the status says.
+#[derive(Deserialize)]
+struct Wire {
+    reservation_id: Option<String>,
+    state: Option<Standing>,
+    lines: Option<Vec<Line>>,
+    position: Option<Position>,
+    decided_by: Option<By>,
+    code: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    granted: u32,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum By {
+    Sequencer,
+    Gate,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Standing {
+    Held,
+    Paying,
+    Confirmed,
+    Released,
+    Expired,
+    Waiting,
+}
+
+/// The free units of a SKU and what became of the others, as the server counts them.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Availability {
+    pub(crate) available: u64,
+    pub(crate) held: u64,
+    pub(crate) committed: u64,
+}
+
+/// Reads an answer about a SKU's availability.
+pub(crate) fn availability(reply: &Reply) -> Option<Availability> {
+    if reply.status.as_u16() == 200 { serde_json::from_slice(&reply.body).ok() } else { None }
+}
+
+/// What a buyer understands of the reply to a question.
+pub(crate) fn answer_to(ask: &Ask, reply: &Reply) -> Answer {
+    let status = reply.status.as_u16();
+    let wire: Option<Wire> = serde_json::from_slice(&reply.body).ok();
+    match status {
+        202 => return Answer::Pending,
+        // The one 503 after which something may have been decided.
+        503 if wire.as_ref().and_then(|it| it.code.as_deref()) == Some("OUTCOME_UNKNOWN") => {
+            return Answer::Pending;
+        }
+        429 | 503 => return Answer::Busy,
+        _ => {}
+    }
+    let understood = wire.and_then(|wire| understand(ask, status, reply, wire));
+    understood.unwrap_or_else(|| {
+        let what = String::from_utf8_lossy(&reply.body).chars().take(EXCERPT_CHARS_MAX).collect();
+        Answer::Odd { status, what }
+    })
+}
+
+fn understand(ask: &Ask, status: u16, reply: &Reply, wire: Wire) -> Option<Answer> {
+    let told = if reply.is_replay { Told::Again } else { Told::First };
+    match (ask, status) {
+        // A decision is 201 when it is new and 200 when it is told again, never otherwise.
+        (Ask::Reserve { .. }, 200 | 201) if (status == 200) == reply.is_replay => Some(Answer::Granted {
+            reservation: wire.reservation_id?.into(),
+            units: wire.lines?.iter().map(|it| it.granted).sum(),
+            position: wire.position?,
+            told,
+        }),
+        (Ask::Confirm { .. } | Ask::Release { .. } | Ask::Read { .. }, 200) => {
+            Some(Answer::Stands { reservation: wire.reservation_id?.into(), state: wire.state?.into() })
+        }
+        (_, 400..) => {
+            let code = code(status, &wire.code?)?;
+            let by = match wire.decided_by {
+                Some(By::Gate) => DecidedBy::Gate,
+                Some(By::Sequencer) | None => DecidedBy::Sequencer,
+            };
+            Some(Answer::Refused { code, by, position: wire.position, told })
+        }
+        _ => None,
+    }
+}
+
+/// The codes that buyers of a sale can meet, each with its status.
+fn code(status: u16, name: &str) -> Option<Code> {
+    match (status, name) {
+        (422, "INSUFFICIENT_STOCK") => Some(Code::InsufficientStock),
+        (409, "PURCHASE_LIMIT") => Some(Code::PurchaseLimit),
+        (409, "IDEMPOTENCY_CONFLICT") => Some(Code::IdempotencyConflict),
+        (409, "ALREADY_CONFIRMED") => Some(Code::AlreadyConfirmed),
+        (410, "EXPIRED") => Some(Code::Expired),
+        (409 | 410, "RELEASED") => Some(Code::Released),
+        (404, "UNKNOWN_RESERVATION") => Some(Code::NotFound),
+        _ => None,
+    }
+}
+
+impl From<Standing> for State {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Held => Self::Held,
+            Standing::Paying => Self::Paying,
+            Standing::Confirmed => Self::Confirmed,
+            Standing::Released => Self::Released,
+            Standing::Expired => Self::Expired,
+            Standing::Waiting => Self::Waiting,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use hyper::StatusCode;
+
+    use crate::books::{Body, Customer, Key, Sku};
+
+    fn reserve() -> Ask {
+        let key = Key { customer: Customer(1), serial: 0 };
+        Ask::Reserve { key, body: Body { sku: Sku(0), units: 1, allow_partial: false } }
+    }
+
+    fn reply(status: u16, is_replay: bool, body: &'static str) -> Reply {
+        let status = StatusCode::from_u16(status).unwrap();
+        Reply { status, is_replay, retry_after: None, body: Bytes::from_static(body.as_bytes()) }
+    }
+
+    const HELD: &str = r#"{"reservation_id":"abc","state":"held","lines":[{"sku":"A1","quantity":1,"granted":1}],
+        "expires_in_ms":3000,"position":{"partition":3,"offset":17,"index":2},"decided_by":"sequencer"}"#;
+
+    fn held(told: Told) -> Answer {
+        let position = Position { partition: 3, offset: 17, index: 2 };
+        Answer::Granted { reservation: "abc".into(), units: 1, position, told }
+    }
+
+    fn refused(code: Code, by: DecidedBy, told: Told) -> Answer {
+        Answer::Refused { code, by, position: None, told }
+    }
+
+    #[test]
+    fn a_grant_is_new_with_201_and_repeated_with_200() {
+        assert_eq!(answer_to(&reserve(), &reply(201, false, HELD)), held(Told::First));
+        assert_eq!(answer_to(&reserve(), &reply(200, true, HELD)), held(Told::Again));
+        for (status, is_replay) in [(201, true), (200, false)] {
+            let answer = answer_to(&reserve(), &reply(status, is_replay, HELD));
+            assert!(matches!(answer, Answer::Odd { .. }), "{status} {is_replay}: {answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_its_code_and_by_who_decided() {
+        let of = |status, replay, body| answer_to(&reserve(), &reply(status, replay, body));
+        let sold_out =
+            r#"{"status":422,"code":"INSUFFICIENT_STOCK","decided_by":"sequencer","trace_id":"0"}"#;
+        let (sequencer, gate) = (DecidedBy::Sequencer, DecidedBy::Gate);
+        assert_eq!(of(422, false, sold_out), refused(Code::InsufficientStock, sequencer, Told::First));
+        assert_eq!(of(422, true, sold_out), refused(Code::InsufficientStock, sequencer, Told::Again));
+        let by_gate = r#"{"code":"INSUFFICIENT_STOCK","decided_by":"gate"}"#;
+        assert_eq!(of(422, false, by_gate), refused(Code::InsufficientStock, gate, Told::First));
+        let conflict = r#"{"code":"IDEMPOTENCY_CONFLICT"}"#;
+        assert_eq!(of(409, false, conflict), refused(Code::IdempotencyConflict, sequencer, Told::First));
+    }
+
+    #[test]
+    fn a_code_under_another_status_is_odd() {
+        for (status, body) in [
+            (409, r#"{"code":"INSUFFICIENT_STOCK"}"#),
+            (422, r#"{"code":"PURCHASE_LIMIT"}"#),
+            (500, r#"{"code":"EXPIRED"}"#),
+            (422, "sold out"),
+            (404, r#"{"code":"UNKNOWN_SKU"}"#),
+        ] {
+            let answer = answer_to(&reserve(), &reply(status, false, body));
+            assert!(matches!(answer, Answer::Odd { .. }), "{status} {body}: {answer:?}");
+        }
+    }
+
+    #[test]
+    fn what_decides_nothing_is_told_from_what_may_have() {
+        let of = |status, body| answer_to(&reserve(), &reply(status, false, body));
+        assert_eq!(of(202, r#"{"status":"pending"}"#), Answer::Pending);
+        assert_eq!(of(503, r#"{"code":"OUTCOME_UNKNOWN"}"#), Answer::Pending);
+        assert_eq!(of(503, r#"{"code":"OVERLOADED"}"#), Answer::Busy);
+        assert_eq!(of(429, ""), Answer::Busy);
+    }
+
+    #[test]
+    fn how_a_reservation_stands_is_told_to_everything_else() {
+        let ask = Ask::Read { reservation: "abc".into() };
+        let body = r#"{"reservation_id":"abc","state":"expired"}"#;
+        let stands = Answer::Stands { reservation: "abc".into(), state: State::Expired };
+        assert_eq!(answer_to(&ask, &reply(200, false, body)), stands);
+        let unknown = r#"{"code":"UNKNOWN_RESERVATION"}"#;
+        let not_found = refused(Code::NotFound, DecidedBy::Sequencer, Told::First);
+        assert_eq!(answer_to(&ask, &reply(404, false, unknown)), not_found);
+    }
+
+    #[test]
+    fn availability_is_read_from_a_200_only() {
+        let body = r#"{"sku":"A1","available":1,"held":2,"committed":3,"as_of":{}}"#;
+        let counts = availability(&reply(200, false, body)).unwrap();
+        assert_eq!((counts.available, counts.held, counts.committed), (1, 2, 3));
+        assert!(availability(&reply(503, false, body)).is_none());
+    }
+}

@@ -1,0 +1,179 @@
+//! A server as a child process: started, killed, started again on the same data, ended.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// A server that says nothing for so long will not start any more.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a server may take to end in good order.
+const ENDED_WITHIN: Duration = Duration::from_secs(20);
+
+/// Why the server does not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// It cannot be started at all.
+    #[error("starting {}", program.display())]
+    Start {
+        /// The executable.
+        program: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// Its files cannot be written.
+    #[error("writing {}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// It ended by itself.
+    #[error("the server ended by itself: {0}")]
+    Ended(ExitStatus),
+    /// It did not say its address.
+    #[error("the server printed no address within {} s", READY_WITHIN.as_secs())]
+    NotReady,
+    /// It did not end when it was told to.
+    #[error("the server did not end within {} s", ENDED_WITHIN.as_secs())]
+    DoesNotEnd,
+    /// It cannot be waited for or signalled.
+    #[error("controlling the server process")]
+    Control(#[source] io::Error),
+}
+
+/// How to start a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) program: PathBuf,
+    pub(crate) data: PathBuf,
+    /// Its standard error is added to this file.
+    pub(crate) talk: PathBuf,
+}
+
+/// A running server. Killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    /// Held open: a server that cannot write to its standard output might stop.
+    _stdout: BufReader<ChildStdout>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Recipe {
+    /// Starts it on a free port of the loopback and waits until it says where.
+    pub(crate) async fn start(&self) -> Result<Server, ServerError> {
+        let talk = self.open_talk()?;
+        let start = |source| ServerError::Start { program: self.program.clone(), source };
+        let mut command = Command::new(&self.program);
+        // The demonstration is the same whatever its caller's shell is set up for.
+        for variable in ["HOLDFAST_CONFIG", "HOLDFAST_DATA", "HOLDFAST_OUTPUT"] {
+            command.env_remove(variable);
+        }
+        let mut child = command
+            .args(["up", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&self.data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(talk)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(start)?;
+        let stdout = child.stdout.take().expect("its standard output is a pipe");
+        let mut stdout = BufReader::new(stdout);
+        let address = match timeout(READY_WITHIN, address_in(&mut stdout)).await {
+            Err(_) => return Err(ServerError::NotReady),
+            Ok(Err(source)) => return Err(ServerError::Control(source)),
+            Ok(Ok(Some(address))) => address,
+            Ok(Ok(None)) => {
+                return Err(ServerError::Ended(child.wait().await.map_err(ServerError::Control)?));
+            }
+        };
+        Ok(Server { child, _stdout: stdout, address })
+    }
+
+    fn open_talk(&self) -> Result<File, ServerError> {
+        let file = OpenOptions::new().create(true).append(true).open(&self.talk);
+        file.map_err(|source| ServerError::File { file: self.talk.clone(), source })
+    }
+}
+
+/// The first thing in its output that looks like an address.
+async fn address_in(stdout: &mut BufReader<ChildStdout>) -> io::Result<Option<SocketAddr>> {
+    let mut line = String::new();
+    while stdout.read_line(&mut line).await? > 0 {
+        if let Some(address) = find_address(&line) {
+            return Ok(Some(address));
+        }
+        line.clear();
+    }
+    Ok(None)
+}
+
+fn find_address(line: &str) -> Option<SocketAddr> {
+    line.split([' ', '/', '\n', '\t', ',', '"']).find_map(|word| word.parse().ok())
+}
+
+impl Server {
+    /// Waits until it has ended by itself, or was killed.
+    pub(crate) async fn wait(&mut self) -> Result<ExitStatus, ServerError> {
+        self.child.wait().await.map_err(ServerError::Control)
+    }
+
+    /// Its process, while nobody has waited for its end.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+    }
+
+    /// Asks it to end and waits until it has.
+    pub(crate) async fn end(mut self) -> Result<ExitStatus, ServerError> {
+        if let Some(pid) = self.pid() {
+            kill_process(pid, Signal::TERM).map_err(|error| ServerError::Control(error.into()))?;
+        }
+        match timeout(ENDED_WITHIN, self.child.wait()).await {
+            Ok(status) => status.map_err(ServerError::Control),
+            Err(_) => Err(ServerError::DoesNotEnd),
+        }
+    }
+}
+
+/// `kill -9`: whatever it was doing, it does no more. The process must not have been waited for.
+pub(crate) fn kill(pid: Pid) {
+    // Fails only if it has just ended by itself, which whoever waits for it will see.
+    let _ = kill_process(pid, Signal::KILL);
+}
+
+/// The last lines of a file, for a message about a failure.
+pub(crate) fn tail(file: &Path, lines_max: usize) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(lines_max)..].iter().map(|it| (*it).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_found_wherever_it_stands_in_the_line() {
+        let here: SocketAddr = "127.0.0.1:4711".parse().unwrap();
+        for line in [
+            "127.0.0.1:4711\n",
+            "holdfast ready on http://127.0.0.1:4711/\n",
+            "{\"listen\":\"127.0.0.1:4711\"}",
+        ] {
+            assert_eq!(find_address(line), Some(here), "{line}");
+        }
+        assert_eq!(find_address("no address: 17\n"), None);
+    }
+}
