@@ -4,7 +4,9 @@ mod group;
 mod page;
 mod processes;
 mod row;
+mod server;
 mod spine;
+mod wrk;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use holdfast_contracts::PartitionId;
 use holdfast_contracts::command::BatchBuilder;
-use holdfast_contracts::{IntakeId, PartitionId};
 use holdfast_log::StreamId;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, oneshot, watch};
@@ -107,10 +107,12 @@ pub(crate) fn run(
 impl Shard {
     fn new(shared: Arc<Shared>, number: usize) -> Self {
         let config = &shared.config;
-        // 0 is nobody. A number that was used before would only be looked at for decisions that are over.
-        let intake = IntakeId(getrandom::u64().unwrap_or(number as u64) | 1);
+        let intake = shared.intakes[number];
         let in_flight_max = usize::from(config.records_in_flight_max.get());
-        let lane = |number| Lane::new(PartitionId(number), intake, in_flight_max, shared.log.as_ref());
+        let lane = |number| {
+            let intakes = Arc::clone(&shared.intakes);
+            Lane::new(PartitionId(number), intake, intakes, in_flight_max, shared.log.as_ref())
+        };
         let partitions = shared.partitions as usize;
         Self {
             number,
@@ -240,12 +242,22 @@ impl Shard {
         self.shared.config.gate && self.gate.borrow().is_closed(sku)
     }
 
-    /// Asks the machine about a request before a closed gate.
+    /// Partitions besides `own` that may remember reservations and can be asked.
+    pub(crate) fn elsewhere(&self, own: PartitionId) -> impl Iterator<Item = PartitionId> {
+        let may_remember = move |it: &PartitionId| {
+            *it != own
+                && self.shared.is_reserved_in(*it)
+                && self.shared.health.partition(*it) == Condition::Good
+        };
+        (0..self.shared.partitions).map(PartitionId).filter(may_remember)
+    }
+
+    /// Asks the machine about a request, before anything is written.
     pub(crate) fn ask(
         &self,
         partition: PartitionId,
         until: Instant,
-        question: GateQuestion,
+        question: Question,
     ) -> Result<Wait, Problem> {
         self.admit(partition)?;
         let mut waiters = self.waiters.borrow_mut();
@@ -255,8 +267,7 @@ impl Shard {
         if waiters.len() == 1 {
             self.somebody_waits.notify_one();
         }
-        let question = Question { id: question.id, sku: question.sku, waiter };
-        self.gate.borrow_mut().ask(partition.0 as usize, question);
+        self.gate.borrow_mut().ask(partition.0 as usize, question, waiter);
         self.something_pending.notify_one();
         Ok(Wait(Some(waiter)))
     }
@@ -275,6 +286,9 @@ impl Shard {
             let mut gate = self.gate.borrow_mut();
             for lane in lanes.iter_mut() {
                 lane.read(log, &mut waiters, &mut |sku| gate.close(sku));
+                if lane.has_heard_strangers() {
+                    self.shared.note_reserved_in(lane.partition());
+                }
             }
         }
         self.send();
@@ -328,17 +342,11 @@ impl Shard {
     }
 }
 
-/// A request before a closed gate.
-pub(crate) struct GateQuestion {
-    pub(crate) id: holdfast_contracts::ReservationId,
-    pub(crate) sku: bytes::Bytes,
-}
-
-/// Asks a partition about all requests before closed gates, again and again until there are none.
-async fn ask_all(shard: Rc<Shard>, partition: PartitionId, mut due: Vec<Question>) {
+/// Asks a partition whatever is to be asked, again and again until nothing is.
+async fn ask_all(shard: Rc<Shard>, partition: PartitionId, mut due: Vec<(Question, WaiterKey)>) {
     let number = partition.0 as usize;
     while !due.is_empty() {
-        let questions: Vec<_> = due.iter().map(|it| (it.id, it.sku.clone())).collect();
+        let questions: Vec<Question> = due.iter().map(|(question, _)| question.clone()).collect();
         let (answer, answered) = oneshot::channel();
         let asked = shard.shared.sequencer.query(
             partition,
@@ -350,13 +358,14 @@ async fn ask_all(shard: Rc<Shard>, partition: PartitionId, mut due: Vec<Question
         let verdicts = if asked.is_ok() { answered.await.unwrap_or_default() } else { Vec::new() };
         let mut verdicts: VecDeque<Verdict> = verdicts.into();
         let mut waiters = shard.waiters.borrow_mut();
-        for question in due {
+        for (_, waiter) in due {
             // Who cannot be answered here is answered by the log.
             let reply = match verdicts.pop_front() {
                 Some(Verdict::SoldOut(position)) => Reply::SoldOut(position),
+                Some(Verdict::Remembered) => Reply::Remembered,
                 Some(Verdict::Proceed) | None => Reply::Proceed,
             };
-            waiters.complete(question.waiter, reply);
+            waiters.complete(waiter, reply);
         }
         drop(waiters);
         due = shard.gate.borrow_mut().due(number);

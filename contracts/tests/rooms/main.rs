@@ -3,6 +3,7 @@
 mod arrows;
 mod features;
 mod manifests;
+mod semantics;
 
 use arrows::{Kind, Package};
 use serde_json::Value;
@@ -96,4 +97,11 @@ fn no_ordinary_build_has_a_planted_bug() {
         packages.iter().any(features::Features::plants),
         "the planted bugs are features, or this test is blind"
     );
+}
+
+#[test]
+fn each_case_on_the_page_of_semantics_has_its_test() {
+    let root = PathBuf::from(text(&metadata(), "workspace_root"));
+    let page = std::fs::read_to_string(root.join("docs/semantics.md")).expect("the page is there");
+    none(&semantics::violations(&root, &page));
 }

@@ -13,13 +13,12 @@ use rustix::process::{Resource, getrlimit};
 use super::Finding;
 use crate::data::DataDir;
 use crate::failure::causes;
+use crate::up::FILES_BESIDE;
 
 /// Three segments of the log, without which a server does not begin.
 const SPACE_NEEDED: u64 = 192 << 20;
 /// Enough for an afternoon.
 const SPACE_WANTED: u64 = 4 << 30;
-/// Files that a server has open beside its connections.
-const FILES_BESIDE: u64 = 512;
 /// Flushes tried.
 const FLUSHES: usize = 16;
 /// A flush of a few kilobytes that takes longer makes every answer slow.
@@ -166,11 +165,12 @@ pub(super) fn flush(path: &Path) -> Finding {
 
 pub(super) fn open_files(connections_max: u64) -> Finding {
     let limit = getrlimit(Resource::Nofile);
-    let now = limit.current.unwrap_or(u64::MAX);
+    // A server raises its own limit as far as it may.
+    let now = limit.maximum.unwrap_or(u64::MAX);
     let needed = connections_max + FILES_BESIDE;
-    let found = match limit.current {
-        Some(current) => {
-            format!("{current} open files allowed, {needed} needed for {connections_max} connections")
+    let found = match limit.maximum {
+        Some(most) => {
+            format!("{most} open files allowed, {needed} needed for {connections_max} connections")
         }
         None => "any number of open files allowed".to_owned(),
     };

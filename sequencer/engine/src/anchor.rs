@@ -17,7 +17,7 @@ pub struct Anchor {
     pub last_record: Option<[u8; 16]>,
     /// Number of the last output record.
     pub out_seq: OutSeq,
-    /// The decisions log holds everything up to that one before this offset.
+    /// Whoever reads the decisions log from this offset on sees every output after that one. All up to it are durable.
     pub out_offset: Offset,
     /// Chain of the last output record.
     pub chain: Chain,

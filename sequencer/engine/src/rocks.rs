@@ -5,6 +5,8 @@
 //! flushed, and the log brings the rest. Pages are large and never looked up one by one, so they go to blob files that
 //! compaction leaves alone.
 
+mod verified;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,9 +17,9 @@ use holdfast_core::PageSink;
 use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
 
 use crate::anchor::Anchor;
-use crate::machine::Machine;
 use crate::store::{CheckpointStore, PageVisitor, StoreError};
-use crate::worker::open;
+
+pub(crate) use verified::Candidate;
 
 /// The RocksDB that is built and tested against. `scripts/setup` puts it in place.
 pub const ROCKSDB_VERSION: &str = "11.8.1";
@@ -32,6 +34,7 @@ const JOBS_MAX: usize = 1024;
 /// Dropping it ends the thread, and writes what was committed before. Stores that outlive it cannot write.
 #[derive(Debug)]
 pub struct CheckpointDb {
+    directory: PathBuf,
     db: Arc<DB>,
     jobs: Sender<Message>,
     writer: Option<JoinHandle<()>>,
@@ -65,7 +68,7 @@ impl CheckpointDb {
                 doing: "starting its thread",
                 source: Arc::new(error),
             })?;
-        Ok(Self { db, jobs, writer: Some(writer) })
+        Ok(Self { directory: directory.to_owned(), db, jobs, writer: Some(writer) })
     }
 
     /// Opens the database, setting aside what is in the directory if that is damaged: the log makes up for it. Says where it
@@ -100,32 +103,7 @@ impl CheckpointDb {
 
     /// The anchor of the last checkpoint of a partition; it may not be durable yet.
     pub(crate) fn anchor(&self, partition: PartitionId) -> Result<Option<Anchor>, StoreError> {
-        anchor(&self.db, partition, &ReadOptions::default())
-    }
-
-    /// Reads the last checkpoint of a partition back from the disk and builds the machine from it, as a start would.
-    /// What comes back can be relied upon: it is durable, whole, and has the digest it was saved with. `None` if there is
-    /// none.
-    ///
-    /// Takes as long and, until it returns, as much memory as a start.
-    ///
-    /// # Errors
-    /// [`StoreError`] if a start could not use it.
-    pub fn verify<M: Machine>(
-        &self,
-        partition: PartitionId,
-        config: &M::Config,
-    ) -> Result<Option<Anchor>, StoreError> {
-        let snapshot = self.db.snapshot();
-        // After this, all that the snapshot has is in files, and is read from there.
-        self.db.flush().map_err(|error| database("flushing a checkpoint", error))?;
-        let view = || {
-            let mut read = ReadOptions::default();
-            read.set_snapshot(&snapshot);
-            read
-        };
-        let loaded = open::load::<M>(config, |visit| load(&self.db, partition, view, visit))?;
-        Ok(loaded.map(|(_, anchor)| anchor))
+        anchor(&self.db, partition)
     }
 
     /// The checkpoints of one partition.
@@ -133,6 +111,7 @@ impl CheckpointDb {
     pub fn partition(&self, partition: PartitionId) -> RocksStore {
         let (done, written) = bounded(8);
         RocksStore {
+            directory: self.directory.clone(),
             db: Arc::clone(&self.db),
             partition,
             jobs: self.jobs.clone(),
@@ -169,7 +148,7 @@ impl ReadOnlyDb {
         partition: PartitionId,
         visit: &mut PageVisitor<'_>,
     ) -> Result<Option<Anchor>, StoreError> {
-        load(&self.db, partition, ReadOptions::default, visit)
+        load(&self.db, partition, visit)
     }
 }
 
@@ -198,6 +177,7 @@ pub fn linked_version(scratch: &Path) -> Result<String, StoreError> {
 
 /// The checkpoints of one partition.
 pub struct RocksStore {
+    directory: PathBuf,
     db: Arc<DB>,
     partition: PartitionId,
     jobs: Sender<Message>,
@@ -224,11 +204,15 @@ impl PageSink for RocksStore {
 
 impl CheckpointStore for RocksStore {
     fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
-        load(&self.db, self.partition, ReadOptions::default, visit)
+        load(&self.db, self.partition, visit)
     }
 
     fn anchor(&mut self) -> Result<Option<Anchor>, StoreError> {
-        anchor(&self.db, self.partition, &ReadOptions::default())
+        anchor(&self.db, self.partition)
+    }
+
+    fn load_verified(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        verified::load(&self.directory, self.partition, visit)
     }
 
     fn begin_whole(&mut self) {
@@ -284,21 +268,16 @@ fn write_jobs(db: &DB, inbox: &Receiver<Message>) {
     }
 }
 
-fn anchor(db: &DB, partition: PartitionId, read: &ReadOptions) -> Result<Option<Anchor>, StoreError> {
-    let stored = db.get_opt(page_key(partition, ANCHOR, 0), read);
+fn anchor(db: &DB, partition: PartitionId) -> Result<Option<Anchor>, StoreError> {
+    let stored = db.get(page_key(partition, ANCHOR, 0));
     let Some(stored) = stored.map_err(|error| database("reading it", error))? else { return Ok(None) };
     let anchor = Anchor::from_bytes(&stored);
     anchor.map(Some).ok_or_else(|| StoreError::Damaged("its anchor cannot be read".to_owned()))
 }
 
-fn load(
-    db: &DB,
-    partition: PartitionId,
-    view: impl Fn() -> ReadOptions,
-    visit: &mut PageVisitor<'_>,
-) -> Result<Option<Anchor>, StoreError> {
-    let Some(anchor) = anchor(db, partition, &view())? else { return Ok(None) };
-    let mut read = view();
+fn load(db: &DB, partition: PartitionId, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+    let Some(anchor) = anchor(db, partition)? else { return Ok(None) };
+    let mut read = ReadOptions::default();
     read.set_readahead_size(4 << 20);
     read.fill_cache(false);
     read.set_iterate_upper_bound(page_key(partition, ANCHOR, 0));

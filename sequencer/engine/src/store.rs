@@ -28,6 +28,15 @@ pub trait CheckpointStore: PageSink + Send {
         self.load(&mut |_, _, _| Ok(()))
     }
 
+    /// Reads the last checkpoint that was verified before the log was trimmed for its sake, older than the last one as a
+    /// rule. `None` if none is kept.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::load`].
+    fn load_verified(&mut self, _visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        Ok(None)
+    }
+
     /// Begins a checkpoint that shares nothing with those before: their pages are dropped with it.
     fn begin_whole(&mut self);
 

@@ -9,8 +9,11 @@ use holdfast_contracts::{
 };
 
 use crate::answer::{Expected, Line, Outcome, Refusal, Sku, What};
+use crate::compare::compare;
 use crate::model::{Model, Settings, Stopped};
+use crate::real::RealMachine;
 use crate::record::put_dictionary;
+use crate::subject::{Applied, Machine, apply_framed};
 
 /// Log time 0 of all cases.
 pub(super) const BASE: u64 = 1_700_000_000_000;
@@ -35,9 +38,10 @@ pub(super) fn id(n: u8) -> ReservationId {
     ReservationId([n; 16])
 }
 
-/// A model, and the next record's time.
+/// A model and the real machine beside it, and the next record's time. What a case expects of the one it expects of both.
 pub(super) struct Script {
     pub(super) model: Model,
+    real: RealMachine,
     offset: u64,
     time: u64,
     next_command_id: u8,
@@ -53,8 +57,14 @@ pub(super) struct Batch {
 impl Script {
     /// A machine that has seen nothing.
     pub(super) fn empty() -> Self {
-        let settings = Settings { partition: PartitionId(0), partitions: 1, log_id: LOG };
-        Self { model: Model::new(settings), offset: 0, time: BASE, next_command_id: 200 }
+        Self::of_partitions(1)
+    }
+
+    /// The same for the first of so many partitions.
+    pub(super) fn of_partitions(partitions: u32) -> Self {
+        let settings = Settings { partition: PartitionId(0), partitions, log_id: LOG };
+        let (model, real) = (Model::new(settings), RealMachine::new(settings));
+        Self { model, real, offset: 0, time: BASE, next_command_id: 200 }
     }
 
     /// An open sale `s` of these SKUs with this stock, at time 0.
@@ -87,11 +97,27 @@ impl Script {
 
     pub(super) fn raw(&mut self, bytes: &[u8]) -> Result<Option<Expected>, Stopped> {
         let result = self.model.apply(self.offset, self.time, bytes);
+        self.the_real_machine_says_the_same(bytes, &result);
         self.offset += 1;
         if result.is_ok() {
             self.model.verify();
         }
         result
+    }
+
+    fn the_real_machine_says_the_same(&mut self, bytes: &[u8], result: &Result<Option<Expected>, Stopped>) {
+        let mut said = Vec::new();
+        let applied = apply_framed(&mut self.real, self.offset, self.time, bytes, &mut said);
+        let Ok(expected) = result else {
+            assert_eq!(applied, Applied::Stopped);
+            return;
+        };
+        let said = (applied == Applied::Answered).then_some(said.as_slice());
+        compare(self.offset, expected.as_ref(), said).unwrap_or_else(|difference| panic!("{difference}"));
+        // And it goes on as what its checkpoint makes of it.
+        let restored = self.real.restored().expect("its checkpoint can be loaded").expect("it has one");
+        assert_eq!(restored.digest(), self.real.digest());
+        self.real = restored;
     }
 
     /// A record and its output; an empty one if it has none.

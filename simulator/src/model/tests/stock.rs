@@ -6,7 +6,6 @@ use holdfast_contracts::murmur2::partition_of;
 
 use super::script::*;
 use crate::answer::Outcome;
-use crate::model::{Model, Settings};
 
 const MOST: u64 = 1 << 40;
 
@@ -97,8 +96,7 @@ fn a_delivery_covers_the_shortfall_first() {
 fn a_sku_of_another_partition_is_unknown() {
     let name =
         (0..).map(|n| format!("S{n}")).find(|sku| partition_of(sku, 4) != PartitionId(0)).expect("some");
-    let mut s = Script::empty();
-    s.model = Model::new(Settings { partition: PartitionId(0), partitions: 4, log_id: LOG });
+    let mut s = Script::of_partitions(4);
     assert_eq!(s.set(&name, 5), refused_sku(Reason::UnknownSku, &name, 0));
     assert_eq!(s.define("s", TERMS, &[&name]), refused_sku(Reason::UnknownSku, &name, 0));
 }
