@@ -10,8 +10,8 @@ use zerocopy::{Immutable, IntoBytes};
 
 /// Places in a group.
 const GROUP: usize = 20;
-/// Groups are filled to this many on average before there are more of them: 0.85 of their places.
-const GROUP_FILL: u32 = 17;
+/// Groups are filled to this many on average before there are more of them: 0.9 of their places.
+const GROUP_FILL: u32 = 18;
 /// Groups that a bin begins with: from so many to not quite twice as many.
 const UNIT_MIN: u32 = 16;
 /// Each time a bin grows it doubles, by one more segment.
@@ -175,9 +175,9 @@ impl Groups {
 
     /// Groups for so many entries from the beginning, with room for a bin that gets more than the others.
     pub(crate) fn sized(pool: &mut GroupPool, entries: usize) -> Self {
-        let wanted =
-            u32::try_from(entries.min(BIN_ENTRIES_MAX) * 17 / 16).expect("a bin has fewer than 2^16 entries");
-        let groups = wanted.div_ceil(GROUP_FILL).max(UNIT_MIN);
+        // A sixteenth more for bins that get more than the others, and groups not quite as full as they could be.
+        let wanted = entries.min(BIN_ENTRIES_MAX) * 17 / 16;
+        let groups = u32::try_from(wanted / (GROUP_FILL as usize - 1)).expect("a bin has few groups").max(UNIT_MIN);
         let doublings = (groups / UNIT_MIN).ilog2();
         let unit =
             u16::try_from(groups.div_ceil(1 << doublings)).expect("a unit is less than twice the smallest");
