@@ -105,11 +105,18 @@ impl World {
 
     /// Everybody who is down comes up: one active worker of each partition first.
     fn come_up(&mut self) -> Check {
-        for host in 0..self.hosts.len() {
+        let hosts = self.hosts.len();
+        // Twice: what one needs may end another of the same process.
+        for host in (0..hosts).chain(0..hosts) {
+            if self.hosts[host].worker.is_some() {
+                continue;
+            }
             self.prepare(host);
             let partition = self.hosts[host].setup.partition;
             let alone = !self.hosts.iter().any(|it| it.setup.partition == partition && it.is_active());
-            let role = if alone || host % 3 == 2 { Begin::Active } else { Begin::Standby };
+            let disk = self.hosts[host].setup.disk;
+            let taken = self.hosts.iter().any(|it| it.setup.disk == disk && it.is_active());
+            let role = if alone || (host % 3 == 2 && !taken) { Begin::Active } else { Begin::Standby };
             self.apply(&Action::Start { host, role })?;
             let stopped = self.truths[Self::place(partition)].stopped_at().is_some();
             if self.hosts[host].worker.is_none() && !stopped {
@@ -138,6 +145,8 @@ impl World {
             && !reaches
             && let Some(from) = self.source(setup.partition)
         {
+            // The process may have a worker that began when the log still reached back to its beginning.
+            self.kill(host);
             self.ship(from, setup.disk);
         }
     }
