@@ -87,7 +87,6 @@ fn the_log_is_opened_with_the_logs_own_defaults() {
     let opened = config.embedded_log(4, None).expect("fine");
     let own = EmbeddedConfig::new(Layout::inventory(4).expect("fine"));
     assert_eq!(format!("{opened:?}"), format!("{own:?}"));
-    assert_eq!(config.retention_every(), holdfast_engine::RETENTION_EVERY);
     let worker = config.sequencer(1, LogId::default()).partitions[0].0.clone();
     assert_eq!(worker, WorkerConfig::new(PartitionId(0)));
 }
