@@ -11,7 +11,7 @@ fn sold_out(terms: &str) -> (Server, String) {
     let id = server.buyer("winner").reserve("won", &line("A1", 1)).expect(201).text("/reservation_id");
     // Connections go to either thread, and each finds out for itself.
     for round in 0.. {
-        let answers: Vec<_> = (0..8)
+        let answers: Vec<_> = (0..24)
             .map(|n| server.buyer("loser").reserve(&format!("{round}-{n}"), &line("A1", 1)))
             .map(|answer| answer.problem(422, "INSUFFICIENT_STOCK").text("/decided_by"))
             .collect();

@@ -201,3 +201,38 @@ fn what_the_log_may_have_lost_is_said_to_be_unknown() {
     buyer.reserve("k2", &line("A1", 1)).problem(503, "UNAVAILABLE");
     buyer.get("/livez").expect(200);
 }
+
+#[test]
+fn a_partition_that_stands_still_keeps_nobody_else_waiting() {
+    let server = Server::with(Setting { partitions: 2, ..Setting::default() });
+    let sku_of = |partition: u32| {
+        let mut names = (0..100).map(|n| format!("sku-{n}"));
+        let fits = |name: &String| holdfast_contracts::murmur2::partition_of(name, 2).0 == partition;
+        names.find(fits).expect("there is one")
+    };
+    let (stops, goes_on) = (sku_of(0), sku_of(1));
+    for sku in [&stops, &goes_on] {
+        server.stock(sku, 10);
+    }
+    server.define("sale", &[&stops, &goes_on], "");
+    server.change("sale", "open");
+    let mut buyer = server.buyer("one");
+    let id = buyer.reserve("k1", &line(&stops, 1)).expect(201).text("/reservation_id");
+    // Rules that this build does not know stop a partition.
+    let mut builder = holdfast_contracts::command::BatchBuilder::default();
+    builder.start(Default::default(), Default::default());
+    builder.push(&holdfast_contracts::command::Command::ActivateRules {
+        version: 99,
+        dedupe_window_ms: 0,
+        work_per_record_max: 0,
+    });
+    let _ticket = server.log.append(COMMANDS, builder.bytes().to_vec().into()).expect("the log takes it");
+    wait_for("the intake to notice", || (buyer.get("/readyz").status == 503).then_some(()));
+    let end = server.log.watermarks(COMMANDS).end;
+    let refused = buyer.reserve("k2", &line(&stops, 1)).problem(503, "UNAVAILABLE");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    buyer.on(&id, "confirm").problem(503, "UNAVAILABLE");
+    buyer.show(&id).problem(503, "UNAVAILABLE");
+    assert_eq!(server.log.watermarks(COMMANDS).end, end, "nothing was written");
+    buyer.reserve("k3", &line(&goes_on, 1)).expect(201);
+}

@@ -59,7 +59,7 @@ impl Offline {
         partition_of(SKU, PARTITIONS)
     }
 
-    pub(crate) fn append(&self, payload: Bytes) {
+    pub(crate) fn append(&self, payload: &Bytes) {
         let stream = StreamId::inventory_commands(Self::partition());
         let (bell, mut listener) = doorbell();
         let _subscription = self.log.subscribe(stream, bell.waker());
@@ -81,7 +81,7 @@ impl Offline {
         let mut builder = BatchBuilder::default();
         builder.start(IntakeId(1), RequestTag(0));
         push(&mut builder);
-        self.append(Bytes::copy_from_slice(builder.bytes()));
+        self.append(&Bytes::copy_from_slice(builder.bytes()));
     }
 
     pub(crate) fn open_sale(&self, units: u64, terms: SaleTerms) {

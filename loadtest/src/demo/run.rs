@@ -205,19 +205,25 @@ impl<'a> Sale<'a> {
 
         let counts = self.organiser().availability().await?;
         let ended = self.watch.now();
-        let history = History::new(self.facts(ended), self.shop.books.read());
-        let audit = Audit::of(&history);
-        self.progress.say("everybody has left; asking everything once more, with a full shelf");
-        self.organiser().put_stock(u64::from(self.config.units) + audit.units_max, "audit").await?;
-        let connections = usize::try_from(self.config.connections).unwrap_or(usize::MAX);
-        audit.ask(&self.shop, &self.people, connections).await;
-
+        self.audit(ended).await?;
         let facts = self.facts(ended);
         let ended_in_order = self.server.end().await?.success();
         let times = Times { opened, sold, ended, audited: self.watch.now() };
         let history = History::new(facts, self.shop.books.read());
         let moved_ms = self.clocks.moved_ms_max();
         Ok(Report::new(self.config, &history, &self.kills, &times, counts, ended_in_order, moved_ms))
+    }
+
+    /// Asks everything once more.
+    async fn audit(&self, ended: Moment) -> Result<(), DemoError> {
+        self.progress.say("everybody has left; asking everything once more, with a full shelf");
+        let history = || History::new(self.facts(ended), self.shop.books.read());
+        let connections = usize::try_from(self.config.connections).unwrap_or(usize::MAX);
+        let keys = Audit::of_keys(&history());
+        self.organiser().put_stock(u64::from(self.config.units) + keys.units_max, "audit").await?;
+        keys.ask(&self.shop, &self.people, connections).await;
+        Audit::of_holds(&history()).ask(&self.shop, &self.people, connections).await;
+        Ok(())
     }
 
     fn organiser(&self) -> Organiser<'_> {

@@ -10,8 +10,8 @@ use zerocopy::{Immutable, IntoBytes};
 
 /// Places in a group.
 const GROUP: usize = 20;
-/// Groups are filled to this many on average before there are more of them: 0.85 of their places.
-const GROUP_FILL: usize = 17;
+/// Groups are filled to this many on average before there are more of them: 0.9 of their places.
+const GROUP_FILL: u32 = 18;
 /// Groups that a bin begins with: from so many to not quite twice as many.
 const UNIT_MIN: u32 = 16;
 /// Each time a bin grows it doubles, by one more segment.
@@ -19,7 +19,7 @@ const SEGMENTS: usize = 9;
 /// Entries that the groups of one bin can tell apart, with room to spare: places have 16 bits.
 pub(crate) const BIN_ENTRIES_MAX: usize = 60_000;
 
-const _: () = assert!((UNIT_MIN as usize) << (SEGMENTS - 1) >= BIN_ENTRIES_MAX.div_ceil(GROUP_FILL));
+const _: () = assert!((UNIT_MIN as usize) << (SEGMENTS - 1) >= BIN_ENTRIES_MAX.div_ceil(GROUP_FILL as usize));
 
 /// The hash of a key, cut into the parts that a table uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,7 +50,6 @@ impl TableHash {
 
     /// Tells apart the units of a bin, as many bits as are needed.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "some bits are wanted")]
     const fn unit(self) -> u32 {
         (self.0 >> 40) as u32
     }
@@ -133,7 +132,8 @@ impl Group {
 
     /// The slot that has this place.
     fn slot_of(&self, place: usize) -> usize {
-        let found = self.places[..usize::from(self.used)].iter().position(|found| usize::from(*found) == place);
+        let found =
+            self.places[..usize::from(self.used)].iter().position(|found| usize::from(*found) == place);
         found.expect("a group has the places that were entered into it")
     }
 }
@@ -175,10 +175,12 @@ impl Groups {
 
     /// Groups for so many entries from the beginning, with room for a bin that gets more than the others.
     pub(crate) fn sized(pool: &mut GroupPool, entries: usize) -> Self {
-        let wanted = u32::try_from(entries.min(BIN_ENTRIES_MAX) * 17 / 16).expect("a bin has fewer than 2^16 entries");
-        let groups = wanted.div_ceil(GROUP_FILL as u32).max(UNIT_MIN);
+        // A sixteenth more for bins that get more than the others, and groups not quite as full as they could be.
+        let wanted = entries.min(BIN_ENTRIES_MAX) * 17 / 16;
+        let groups = u32::try_from(wanted / (GROUP_FILL as usize - 1)).expect("a bin has few groups").max(UNIT_MIN);
         let doublings = (groups / UNIT_MIN).ilog2();
-        let unit = u16::try_from(groups.div_ceil(1 << doublings)).expect("a unit is less than twice the smallest");
+        let unit =
+            u16::try_from(groups.div_ceil(1 << doublings)).expect("a unit is less than twice the smallest");
         let mut sized = Self { unit, units: 0, segments: [0; SEGMENTS] };
         for _ in 0..=doublings {
             sized.grow(pool, std::iter::empty());
@@ -189,7 +191,11 @@ impl Groups {
     /// Where an entry with this hash is looked for first.
     #[inline(always)]
     pub(crate) const fn home(&self, hash: TableHash) -> Home {
-        Home { hash, group: if self.units == 0 { 0 } else { self.index(self.first(hash)) }, units: self.units }
+        Home {
+            hash,
+            group: if self.units == 0 { 0 } else { self.index(self.first(hash)) },
+            units: self.units,
+        }
     }
 
     /// The bin may have grown since.
@@ -209,7 +215,8 @@ impl Groups {
         let segment = u32::BITS - at.unit.leading_zeros();
         let first_unit = (1 << segment) >> 1;
         // No sum is larger than the number of groups in the pool, which has 32 bits.
-        let from_segment = (at.unit.wrapping_sub(first_unit)).wrapping_mul(self.unit as u32).wrapping_add(at.within);
+        let from_segment =
+            (at.unit.wrapping_sub(first_unit)).wrapping_mul(self.unit as u32).wrapping_add(at.within);
         self.segments[segment as usize].wrapping_add(from_segment)
     }
 
@@ -268,7 +275,7 @@ impl Groups {
     /// Whether there must be more groups before another entry is added to `entries`.
     #[inline(always)]
     pub(crate) const fn must_grow(&self, entries: usize) -> bool {
-        entries >= self.count() * GROUP_FILL
+        entries >= self.count() * GROUP_FILL as usize
     }
 
     /// Makes twice as many groups, and places all entries anew.
@@ -408,7 +415,10 @@ mod tests {
             }
         }
         for (place, hash) in entries.iter().enumerate() {
-            assert_eq!(groups.find(&pool, groups.home(TableHash(*hash)), |at| entries[at] == *hash), Some(place));
+            assert_eq!(
+                groups.find(&pool, groups.home(TableHash(*hash)), |at| entries[at] == *hash),
+                Some(place)
+            );
         }
         assert_eq!(groups.find(&pool, groups.home(TableHash(1)), |_| false), None);
     }

@@ -331,7 +331,8 @@ mod tests {
     }
 
     fn insert(table: &mut IdTable, n: u64) -> EntryRef {
-        table.insert(Entry::new(id(n), 7, Answer::Hold(u32::try_from(n).unwrap())), table.home(hash_of(id(n))))
+        table
+            .insert(Entry::new(id(n), 7, Answer::Hold(u32::try_from(n).unwrap())), table.home(hash_of(id(n))))
     }
 
     fn number(entry: &Entry) -> u64 {

@@ -8,7 +8,7 @@ use crate::accounts::Accounts;
 use crate::clock::{self, Clock};
 use crate::groups::Home;
 use crate::hash::{Sum, hash_bytes};
-use crate::holds::{HOLDS_MAX, Holds, NONE};
+use crate::holds::{Holds, NONE};
 use crate::ids::{IdTable, hash_of};
 use crate::lines::Lines;
 use crate::reserve::Want;
@@ -37,16 +37,26 @@ pub struct MachineConfig {
     pub id_bins: usize,
     /// Slots of the timing wheel, a power of two from 64. A slot is 16 ms.
     pub wheel_slots: usize,
-    /// Reservations that memory is taken for at the start, about 96 bytes each. More than these are as welcome, but memory
+    /// Remembered ids that memory is taken for at the start, about 30 bytes each. More than these are as welcome, but memory
     /// for them is taken when they come, and a record that needs it waits for it.
-    pub room_for: usize,
+    pub room_for_ids: usize,
+    /// Holds likewise, about 65 bytes each beside their ids.
+    pub room_for_holds: usize,
 }
 
 impl MachineConfig {
     /// The sizes used in production.
     #[must_use]
     pub const fn new(partition: PartitionId, partitions: u32, log_id: LogId) -> Self {
-        Self { partition, partitions, log_id, id_bins: 4096, wheel_slots: 1 << 16, room_for: 0 }
+        Self {
+            partition,
+            partitions,
+            log_id,
+            id_bins: 4096,
+            wheel_slots: 1 << 16,
+            room_for_ids: 0,
+            room_for_holds: 0,
+        }
     }
 }
 
@@ -234,11 +244,13 @@ impl Machine {
 
     /// Takes the memory that the configuration asks for.
     pub(crate) fn prepare(&mut self) {
-        let room = self.config.room_for.min(HOLDS_MAX);
-        if room > 0 {
-            self.ids.prepare(room);
-            self.accounts.prepare(room);
-            self.holds.slots.prepare(room);
+        let MachineConfig { room_for_ids, room_for_holds, .. } = self.config;
+        if room_for_ids > 0 {
+            self.ids.prepare(room_for_ids);
+        }
+        if room_for_holds > 0 {
+            self.accounts.prepare(room_for_holds);
+            self.holds.slots.prepare(room_for_holds);
         }
     }
 

@@ -20,7 +20,10 @@ pub(crate) struct Pool<T> {
 /// A list in a [`Pool`]: always the same one. Small, because tables have thousands of them and look at each all the time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct List {
-    #[expect(clippy::box_collection, reason = "a pointer instead of three words keeps a bin within a cache line")]
+    #[expect(
+        clippy::box_collection,
+        reason = "a pointer instead of three words keeps a bin within a cache line"
+    )]
     chunks: Box<Vec<u32>>,
     len: u32,
     /// The last chunk.
@@ -67,7 +70,9 @@ impl<T: Copy + FromZeros> Pool<T> {
     fn add_chunk(&mut self, list: &mut List) {
         let chunk = match self.free.pop() {
             Some(chunk) => chunk,
-            None => u32::try_from(self.chunks.push([T::new_zeroed(); CHUNK])).expect("fewer than 2^32 chunks"),
+            None => {
+                u32::try_from(self.chunks.push([T::new_zeroed(); CHUNK])).expect("fewer than 2^32 chunks")
+            }
         };
         if list.chunks.len() == list.chunks.capacity() {
             // Small steps: there are thousands of lists.
@@ -93,7 +98,10 @@ impl<T: Copy + FromZeros> Pool<T> {
         if let Some(chunk) = list.chunks.get(chunk) {
             // One element in each cache line is enough.
             let step = (64 / size_of::<T>()).max(1);
-            self.chunks[*chunk as usize].iter().step_by(step).for_each(|element| holdfast_memory::prefetch(element));
+            self.chunks[*chunk as usize]
+                .iter()
+                .step_by(step)
+                .for_each(|element| holdfast_memory::prefetch(element));
         }
     }
 

@@ -98,13 +98,7 @@ impl Machine {
     }
 
     /// One want per SKU, in order of the bytes of the SKU. An index that names nothing stands for an empty name.
-    fn merge(
-        &self,
-        context: &Context<'_, '_>,
-        it: &Reserve<'_>,
-        ahead: &Ahead,
-        wants: &mut Vec<Want>,
-    ) {
+    fn merge(&self, context: &Context<'_, '_>, it: &Reserve<'_>, ahead: &Ahead, wants: &mut Vec<Want>) {
         wants.clear();
         wants.extend(it.lines.iter().map(|line| self.want(context, it, line, ahead)));
         let name = |want: &Want| context.name(want.entry);

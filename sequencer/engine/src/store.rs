@@ -16,6 +16,9 @@ pub type PageVisitor<'a> = dyn FnMut(u8, u64, &[u8]) -> Result<(), RestoreError>
 pub trait CheckpointStore: PageSink + Send {
     /// Reads the last checkpoint that counts: its pages go to `visit`, its anchor is returned. `None` if there is none.
     ///
+    /// Whatever was committed for this partition before, by whomever, is written first or has failed. A worker builds on
+    /// the pages it loads; an older commit that arrived later would mix two checkpoints.
+    ///
     /// # Errors
     /// [`StoreError`] if it cannot be read, or if `visit` did not want a page.
     fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError>;

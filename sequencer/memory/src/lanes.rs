@@ -21,7 +21,10 @@ fn plain(bytes: &[u8; 32], byte: u8) -> u32 {
 
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
-    #![expect(unsafe_code, reason = "std offers the comparison as an instruction only, which every x86-64 has")]
+    #![expect(
+        unsafe_code,
+        reason = "std offers the comparison as an instruction only, which every x86-64 has"
+    )]
     use std::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
 
     #[inline(always)]

@@ -61,6 +61,10 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             Err(error) => return Err(error.into()),
         };
         check_anchor(&anchor, &beginning, marks.low, marks.end)?;
+        if anchor.out_offset > tail_end {
+            // Readers would wait for ever for outputs that only the log's lost end had.
+            return Err(StopReason::OutputsLost { checkpoint: anchor.out_offset, end: tail_end });
+        }
 
         let phase = if anchor.last_record.is_some() && marks.low < anchor.next_offset {
             Phase::Anchor
