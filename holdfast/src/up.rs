@@ -58,6 +58,15 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
     let config = &loaded.config;
     let data = DataDir::new(&config.data_dir);
     raise_open_files(u64::from(config.intake.connections_max.get()));
+    if data.is_in_production() && config.intake.auth.keys_file.is_none() {
+        return Err(Failure::new(
+            Exit::Failed,
+            "PRODUCTION_DATA",
+            "a server has run in production mode on this data directory, and no keys are configured now: anybody \
+             with a development token could change it",
+        )
+        .advise("start it with its settings; if it is production data no more, remove the file `mode` in it"));
+    }
     make_directory(data.root())?;
     let (log, partitions) = open_log(loaded, &data)?;
     data.note_mode(config.production)?;

@@ -322,6 +322,8 @@ fn production_runs_with_configured_keys_and_gives_no_tokens() {
     assert_eq!(refused.problem()["code"], "NO_DEVELOPMENT_TOKENS");
     assert_eq!(server.stop(Signal::TERM).0, Some(0));
     assert!(!log_of(&data).contains("DEVELOPMENT MODE"));
+    // The settings left away by mistake must not open production data to development tokens.
+    self::refused(&data, &[], 1, "PRODUCTION_DATA");
 }
 
 #[test]

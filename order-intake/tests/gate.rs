@@ -5,9 +5,9 @@ mod kit;
 use kit::{Server, line, wait_for};
 
 /// One unit, which somebody has, and a gate that is closed in every thread.
-fn sold_out(terms: &str) -> (Server, String) {
+fn sold_out() -> (Server, String) {
     let server = Server::start();
-    server.sale("A1", 1, terms);
+    server.sale("A1", 1, "");
     let id = server.buyer("winner").reserve("won", &line("A1", 1)).expect(201).text("/reservation_id");
     // Connections go to either thread, and each finds out for itself.
     for round in 0.. {
@@ -25,7 +25,7 @@ fn sold_out(terms: &str) -> (Server, String) {
 
 #[test]
 fn a_closed_gate_refuses_without_the_log() {
-    let (server, _) = sold_out("");
+    let (server, _) = sold_out();
     let before = server.commands();
     let mut buyer = server.buyer("one");
     for n in 0..50 {
@@ -67,7 +67,7 @@ fn a_repetition_gets_its_answer_through_a_closed_gate() {
 
 #[test]
 fn units_that_come_back_open_the_gate_at_once() {
-    let (server, id) = sold_out("");
+    let (server, id) = sold_out();
     server.buyer("winner").on(&id, "release").expect(200);
     server.buyer("one").reserve("k", &line("A1", 1)).expect(201);
     let mut two = server.buyer("two");
@@ -83,15 +83,21 @@ fn units_that_come_back_open_the_gate_at_once() {
 
 #[test]
 fn units_of_expired_holds_open_the_gate() {
-    let (server, id) = sold_out(r#","hold_ttl_ms":2000"#);
-    let mut winner = server.buyer("winner");
-    wait_for("the hold to end", || (winner.show(&id).text("/state") == "expired").then_some(()));
-    server.buyer("one").reserve("k", &line("A1", 1)).expect(201);
+    let server = Server::start();
+    server.sale("A1", 1, r#","hold_ttl_ms":3000"#);
+    let mut buyer = server.buyer("one");
+    let id = buyer.reserve("k1", &line("A1", 1)).expect(201).text("/reservation_id");
+    buyer.reserve("k2", &line("A1", 1)).problem(422, "INSUFFICIENT_STOCK");
+    // The same connection, so the same thread: its gate is closed now.
+    let refused = buyer.reserve("k3", &line("A1", 1)).problem(422, "INSUFFICIENT_STOCK");
+    assert_eq!(refused.text("/decided_by"), "gate");
+    wait_for("the hold to end", || (buyer.show(&id).text("/state") == "expired").then_some(()));
+    buyer.reserve("k3", &line("A1", 1)).expect(201);
 }
 
 #[test]
 fn a_sale_that_is_over_says_so_and_not_that_it_is_sold_out() {
-    let (server, _) = sold_out("");
+    let (server, _) = sold_out();
     server.change("sale", "pause");
     server.buyer("one").reserve("k1", &line("A1", 1)).problem(425, "SALE_PAUSED");
     server.change("sale", "close");

@@ -181,7 +181,6 @@ fn an_orderly_end_answers_what_has_begun() {
         }
         assert!(ending.join().expect("it ends").drained);
     });
-    assert!(TcpStream::connect(server.intake.local_addr()).is_err(), "nobody listens any more");
 }
 
 #[test]
@@ -199,4 +198,14 @@ fn an_end_without_patience_cuts_off_what_waits() {
     wait_for("the command", || (server.commands().len() == before + 1).then_some(()));
     assert!(!server.intake.shutdown(Duration::ZERO).drained);
     assert!(buyer.receive().is_none());
+}
+
+#[test]
+fn two_servers_do_not_share_an_address() {
+    let server = Server::start();
+    let mut config = Setting::default().config;
+    config.listen = server.intake.local_addr();
+    config.data_dir = server.data_dir();
+    let second = holdfast_intake::Intake::start(server.log.clone(), server.sequencer.clone(), config);
+    assert!(matches!(second, Err(holdfast_intake::IntakeError::Listen { .. })), "{second:?}");
 }

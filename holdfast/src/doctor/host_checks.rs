@@ -7,6 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use holdfast_engine::rocks::ROCKSDB_VERSION;
 use rustix::fs::{OFlags, statvfs};
 use rustix::process::{Resource, getrlimit};
 
@@ -244,4 +245,17 @@ pub(super) fn key_files(files: &[PathBuf]) -> Vec<Finding> {
         }
     };
     files.iter().map(look).collect()
+}
+
+/// Whether the RocksDB that is loaded is the one that was tested.
+pub(super) fn rocksdb() -> Finding {
+    let (linked, expected) = (crate::version::rocksdb_linked(), ROCKSDB_VERSION);
+    if linked == expected {
+        return Finding::ok("RocksDB", linked);
+    }
+    Finding::warn(
+        "RocksDB",
+        format!("{linked} is loaded, {expected} was tested"),
+        "let the loader find the one that was tested, or build with the bundled one",
+    )
 }

@@ -177,7 +177,8 @@ impl Groups {
     pub(crate) fn sized(pool: &mut GroupPool, entries: usize) -> Self {
         // A sixteenth more for bins that get more than the others, and groups not quite as full as they could be.
         let wanted = entries.min(BIN_ENTRIES_MAX) * 17 / 16;
-        let groups = u32::try_from(wanted / (GROUP_FILL as usize - 1)).expect("a bin has few groups").max(UNIT_MIN);
+        let groups =
+            u32::try_from(wanted / (GROUP_FILL as usize - 1)).expect("a bin has few groups").max(UNIT_MIN);
         let doublings = (groups / UNIT_MIN).ilog2();
         let unit =
             u16::try_from(groups.div_ceil(1 << doublings)).expect("a unit is less than twice the smallest");
