@@ -14,7 +14,9 @@ use holdfast_simulator::run::{
 };
 use holdfast_simulator::shrink::shrink;
 use holdfast_simulator::subject::{self, Machine};
-use holdfast_simulator::world::{self, case_of_seed, run_world, run_world_case, shrink_world};
+use holdfast_simulator::world::{
+    self, WorldCase, case_of_seed, run_world, run_world_case, shrink_world, trace_world_case,
+};
 
 /// The machine on trial.
 type Subject = RealMachine;
@@ -22,6 +24,7 @@ type Subject = RealMachine;
 const USAGE: &str = "\
 holdfast-simulator [--seeds N] [--from S] [--seed X] [--seconds T] [--threads N] [--night] [--marks]
                    [--only machine|world] [--canary machine|store|reader] [--no-shrink] [--json]
+holdfast-simulator --case FILE
 holdfast-simulator --mutants
 
   --seeds N     how many seeds (default 2000)
@@ -35,6 +38,7 @@ holdfast-simulator --mutants
   --canary C    this run must fail, because of a machine that swallows an answer, a checkpoint disk that loses what it
                 says it has flushed, or a reader of decisions that garbles what it reads
   --no-shrink   tell a failure as it came, without making it smaller
+  --case FILE   the world in this file, and where every worker stands after each action
   --mutants     print the planted bugs: feature, layer, whether this build has it, what it is
   --json        one JSON object as the last line of stdout
 ";
@@ -56,6 +60,7 @@ struct Options {
     shrink: bool,
     mutants: bool,
     json: bool,
+    case: Option<String>,
 }
 
 /// What is wrong on purpose.
@@ -72,6 +77,8 @@ fn main() -> ExitCode {
     };
     let clean = if options.mutants {
         say(&mut io::stdout(), &mutants::table()).map(|()| true)
+    } else if let Some(file) = &options.case {
+        tell_case(file, options.world_canary())
     } else if options.canary == Canary::Machine {
         put_on_trial::<subject::Canary<Subject>>(&options)
     } else {
@@ -120,6 +127,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
         shrink: true,
         mutants: false,
         json: false,
+        case: None,
     };
     let (mut from, mut count) = (0u64, 2_000);
     while let Some(arg) = args.next() {
@@ -130,6 +138,10 @@ fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
                 if options.machine == options.world {
                     return None;
                 }
+                continue;
+            }
+            "--case" => {
+                options.case = Some(args.next()?);
                 continue;
             }
             "--canary" => {
@@ -237,6 +249,17 @@ fn explain_machine<M: Machine>(options: &Options, seed: u64, offset: u64) -> io:
             case.about = format!("seed {seed}: {}", failure.what);
             say(&mut err, &case.to_text())
         }
+    }
+}
+
+/// Runs a case step by step.
+fn tell_case(file: &str, canary: world::Canary) -> io::Result<bool> {
+    let case = WorldCase::from_text(&std::fs::read_to_string(file)?).map_err(io::Error::other)?;
+    let mut out = io::stdout();
+    let told = trace_world_case(&case, canary, |line| say(&mut out, line));
+    match told? {
+        Ok(()) => say(&mut io::stderr(), "nothing is wrong\n").map(|()| true),
+        Err(what) => say(&mut io::stderr(), &format!("{what}\n")).map(|()| false),
     }
 }
 

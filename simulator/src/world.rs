@@ -37,7 +37,7 @@ pub use action::{Action, Begin, Flight, Which};
 pub use case::WorldCase;
 pub use draw::Draw;
 pub use marks::{WorldMark, WorldMarks};
-pub use run::{case_of_seed, run_world, run_world_case, shrink_world, story_of_seed};
+pub use run::{case_of_seed, run_world, run_world_case, shrink_world, story_of_seed, trace_world_case};
 pub use setup::{End, HostSetup, Setup};
 pub use story::{Faults, Story};
 
@@ -323,6 +323,7 @@ impl World {
         if self.is_used(disk) {
             return;
         }
+        self.end_process(disk);
         if story == WorldMark::BeganOnAnEmptiedDisk {
             self.disks[disk].wipe();
         } else if !self.disks[disk].put_back_older() {
@@ -339,6 +340,7 @@ impl World {
         }
         // Only a checkpoint that reads back whole is shipped.
         if self.disks[from].anchor().is_some() && !self.disks[from].is_damaged() {
+            self.end_process(to);
             self.disks[to].copy_from(&self.disks[from]);
             self.disk_stories[to] = Some(WorldMark::BeganFromSomebodyElsesCheckpoint);
         }

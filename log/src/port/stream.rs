@@ -55,6 +55,7 @@ impl Topic {
     #[must_use]
     pub const fn durability(self) -> Durability {
         match self {
+            Self::InventoryCommands if cfg!(feature = "mutant-21") => Durability::Derived,
             Self::InventoryCommands => Durability::Flushed,
             Self::InventoryDecisions => Durability::Derived,
         }

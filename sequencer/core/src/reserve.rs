@@ -172,6 +172,8 @@ impl Machine {
         };
         let total: u64 = wants.iter().map(|want| want.quantity).sum();
         let per_reservation = u64::from(sale.terms.units_per_reservation_max);
+        #[cfg(feature = "mutant-17")]
+        let per_reservation = per_reservation.min(self.config.id_bins as u64 / 8);
         if per_reservation != 0 && total > per_reservation {
             return refuse(Reason::PurchaseLimit, NO_LINE, per_reservation);
         }

@@ -128,6 +128,9 @@ pub struct Worker<M, S> {
     tick: tick::Ticker,
     records: Vec<Record>,
     commands_applied: u64,
+    /// For a planted bug only.
+    #[cfg(feature = "mutant-12")]
+    wall: LogTime,
 }
 
 impl<M: Machine, S: CheckpointStore> Worker<M, S> {
@@ -156,6 +159,10 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     }
 
     fn step_running(&mut self, wall: LogTime) -> Result<Step, StopReason> {
+        #[cfg(feature = "mutant-12")]
+        {
+            self.wall = wall;
+        }
         self.settle()?;
         let mut progressed = self.push_blocked()?;
         if self.may_read() {
@@ -202,7 +209,11 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     fn apply(&mut self, record: Record) -> Result<bool, StopReason> {
         // A record from before a revoked assignment would be applied twice, one beyond a hole would skip others.
         assert_eq!(record.offset, self.next, "commands are applied in order and without holes");
-        let output = self.derive(input(&record))?;
+        #[cfg(not(feature = "mutant-12"))]
+        let decided = input(&record);
+        #[cfg(feature = "mutant-12")]
+        let decided = crate::machine::Input { append_time: self.wall, ..input(&record) };
+        let output = self.derive(decided)?;
         self.checkpoint.count(record.payload.len());
         self.tick.saw(record.append_time);
         self.next = record.offset.next();

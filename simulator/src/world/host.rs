@@ -105,8 +105,13 @@ impl World {
                     WorldMark::OwnerCrashedWithOutputsUnacknowledged,
                 );
             }
-            host.in_process = false;
         }
+        self.end_process(disk);
+    }
+
+    /// Nobody works on this disk, and the process that did is gone with what it had not written.
+    pub(super) fn end_process(&mut self, disk: usize) {
+        self.hosts.iter_mut().filter(|host| host.setup.disk == disk).for_each(|host| host.in_process = false);
         self.disks[disk].lose_process();
     }
 

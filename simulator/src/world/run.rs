@@ -73,6 +73,32 @@ pub fn run_world_case(case: &WorldCase, canary: Canary) -> Result<Stats, Failure
     })
 }
 
+/// Runs a case and tells after each action where everybody stands. Gives what went wrong, if anything.
+///
+/// # Errors
+/// What `tell` says.
+pub fn trace_world_case<E>(
+    case: &WorldCase,
+    canary: Canary,
+    mut tell: impl FnMut(&str) -> Result<(), E>,
+) -> Result<Result<(), String>, E> {
+    let mut world = World::new(&case.setup, canary);
+    for action in &case.actions {
+        let mut text = String::new();
+        action.describe(&mut text);
+        tell(&text)?;
+        let done = world.apply(action);
+        tell(&world.standing())?;
+        if done.is_err() {
+            return Ok(done);
+        }
+    }
+    let healed = world.heal();
+    tell("healed\n")?;
+    tell(&world.standing())?;
+    Ok(healed.and_then(|()| world.end()))
+}
+
 /// Lets things happen until there are no more, heals the world, and lets it end.
 fn play(world: &mut World, mut next: impl FnMut(&World) -> Option<Action>) -> Result<Stats, (u64, String)> {
     let mut done = 0;

@@ -1,11 +1,52 @@
 //! Queries: what a worker shows between two records must be what the model says.
 
+use std::fmt::Write as _;
+
 use holdfast_contracts::decision::HoldState;
 use holdfast_core::IdView;
+use holdfast_log::{OrderedLog, StreamId};
 
 use super::{Check, World, WorldMark};
 
 impl World {
+    /// Where logs, disks and workers stand, as text.
+    pub(super) fn standing(&self) -> String {
+        let mut text = String::new();
+        for truth in &self.truths {
+            let partition = truth.partition();
+            let commands = self.log.watermarks(StreamId::inventory_commands(partition));
+            let decisions = self.log.watermarks(StreamId::inventory_decisions(partition));
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "    partition {partition}: commands {commands:?}, decisions {decisions:?}, outputs {}, read {}",
+                truth.outputs(),
+                truth.reader.last()
+            );
+        }
+        for (number, disk) in self.disks.iter().enumerate() {
+            let place = |anchor: holdfast_engine::Anchor| {
+                (anchor.next_offset.0, anchor.out_seq.0, anchor.out_offset.0)
+            };
+            let (seen, kept) = (disk.anchor().map(place), disk.flushed_anchor().map(place));
+            let _ =
+                writeln!(text, "    disk {number}: {seen:?}, flushed {kept:?}, {} waiting", disk.waiting());
+        }
+        for (number, host) in self.hosts.iter().enumerate() {
+            let Some(worker) = &host.worker else { continue };
+            let _ = writeln!(
+                text,
+                "    host {number}: {:?}, next {}, out_seq {}, {} unacknowledged, checkpoint {}",
+                worker.role(),
+                worker.next_offset(),
+                worker.out_seq(),
+                worker.outputs_unacknowledged(),
+                worker.checkpoint().next_offset
+            );
+        }
+        text
+    }
+
     /// Looks at a worker's machine, if it stands where the model stands.
     pub(super) fn query(&mut self, host: usize) -> Check {
         let Some(worker) = &self.hosts[host].worker else { return Ok(()) };

@@ -251,7 +251,7 @@ impl Machine {
             return if frozen.elders { Stage::Elders(0) } else { Stage::Deletions };
         };
         let last = bin == self.ids.bins();
-        if !last {
+        if !last && !cfg!(feature = "mutant-05") {
             match frozen.early.get(&bin).and_then(|bin| bin.young.get(&generation)) {
                 Some(early) => frozen.buffer.extend(early.iter().copied()),
                 None => {

@@ -78,6 +78,17 @@ impl Progress {
     }
 }
 
+/// The offset of a checkpoint, wrong where a bug is planted.
+const fn planted_offset(next: Offset) -> Offset {
+    if cfg!(feature = "mutant-13") {
+        Offset(next.0 + 1)
+    } else if cfg!(feature = "mutant-14") {
+        Offset(next.0.saturating_sub(1))
+    } else {
+        next
+    }
+}
+
 /// Counts what goes to the store.
 struct Counting<'a, S> {
     store: &'a mut S,
@@ -124,6 +135,10 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
                 // Never past what the log has acknowledged: a checkpoint ahead of its outputs would lose them at restart.
                 Some(offset) => {
                     anchor.out_offset = offset;
+                    if cfg!(feature = "mutant-15") {
+                        anchor.next_offset = self.next;
+                        anchor.last_record = self.last.as_ref().map(record_hash).or(anchor.last_record);
+                    }
                     self.store.commit(&anchor);
                     self.checkpoint.bytes_written = std::mem::take(&mut self.checkpoint.bytes);
                     self.checkpoint.stage = Stage::Committed;
@@ -160,7 +175,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         let anchor = Anchor {
             log_id: self.anchor.log_id,
             partitions: self.anchor.partitions,
-            next_offset: self.next,
+            next_offset: planted_offset(self.next),
             last_record: self.last.as_ref().map(record_hash).or(self.checkpoint.loaded_record),
             out_seq: self.out_seq,
             out_offset: Offset(0),
