@@ -16,6 +16,7 @@ mod flights;
 mod heal;
 mod host;
 mod judge;
+mod keeping;
 mod marks;
 mod reader;
 mod run;
@@ -318,60 +319,8 @@ impl World {
         }
     }
 
-    /// Puts something else in a disk's place, which is only done while nobody uses it.
-    fn replace_disk(&mut self, disk: usize, story: WorldMark) {
-        if self.is_used(disk) {
-            return;
-        }
-        self.end_process(disk);
-        if story == WorldMark::BeganOnAnEmptiedDisk {
-            self.disks[disk].wipe();
-        } else if !self.disks[disk].put_back_older() {
-            return;
-        }
-        self.disk_stories[disk] = Some(story);
-    }
-
-    fn ship(&mut self, from: usize, to: usize) {
-        let partition_of =
-            |disk| self.hosts.iter().find(|host| host.setup.disk == disk).map(|host| host.setup.partition);
-        if from == to || self.is_used(to) || partition_of(from) != partition_of(to) {
-            return;
-        }
-        // Only a checkpoint that reads back whole is shipped.
-        if self.disks[from].anchor().is_some() && !self.disks[from].is_damaged() {
-            self.end_process(to);
-            self.disks[to].copy_from(&self.disks[from]);
-            self.disk_stories[to] = Some(WorldMark::BeganFromSomebodyElsesCheckpoint);
-        }
-    }
-
     fn is_used(&self, disk: usize) -> bool {
         self.hosts.iter().any(|host| host.setup.disk == disk && host.worker.is_some())
-    }
-
-    /// The log forgets what no checkpoint and no reader needs any more. Disks without any checkpoint do not count:
-    /// whoever begins there gets a copy first.
-    fn trim(&mut self, partition: u32) -> Check {
-        let mine = self.hosts.iter().filter(|host| host.setup.partition == partition);
-        // What is damaged may be the only copy, and nothing is forgotten on its word.
-        let whole = mine.map(|host| &self.disks[host.setup.disk]).filter(|disk| !disk.is_damaged());
-        let anchors: Vec<_> = whole.flat_map(Disk::anchors).collect();
-        let Some(commands) = anchors.iter().map(|anchor| anchor.next_offset).min() else { return Ok(()) };
-        let outputs = anchors.iter().map(|anchor| anchor.out_offset).min().unwrap_or(Offset(0));
-        let outputs = outputs.min(self.truth(partition).reader.next());
-        for (which, below) in [(Which::Commands, commands), (Which::Decisions, outputs)] {
-            let stream = Self::stream(partition, which);
-            let low = self.log.watermarks(stream).low;
-            self.log.trim(stream, below).map_err(|error| format!("trimming: {error}"))?;
-            if low < below && which == Which::Commands {
-                self.marks.hit(WorldMark::CommandsTrimmed);
-            } else if low < below {
-                self.marks.hit(WorldMark::DecisionsTrimmed);
-                self.excuses.trimmed[Self::place(partition)] = true;
-            }
-        }
-        Ok(())
     }
 
     /// A worker does some steps; during them reading may go wrong.

@@ -25,7 +25,11 @@ impl World {
         let build = setup.build(&self.setup);
         // Loading waits for what is on its way to the disk.
         let opened = guarded(|| Worker::open(setup.worker(), &build, log, store, role))?;
-        let (anchor, damaged) = (disk.anchor(), disk.is_damaged());
+        let low = self.log.watermarks(Self::stream(setup.partition, Which::Commands)).low.0;
+        let (last, damaged) = (disk.anchor(), disk.is_damaged());
+        // What cannot be used is made up for by the verified copy.
+        let of_copy = damaged || (last.is_none() && low > 0);
+        let anchor = if of_copy { disk.verified_anchor() } else { last };
         let story = self.disk_stories[setup.disk].take();
         match opened {
             Err(reason) => {
@@ -33,17 +37,17 @@ impl World {
                 self.could_not_begin(host, &reason, anchor.as_ref(), damaged)
             }
             Ok(worker) => {
-                let expected = anchor.filter(|_| !damaged).map_or(0, |anchor| anchor.next_offset.0);
+                let expected = anchor.map_or(0, |anchor| anchor.next_offset.0);
                 if worker.next_offset().0 != expected {
                     return Err(format!(
                         "host {host} begins at command {}, its checkpoint ends at {expected}",
                         worker.next_offset()
                     ));
                 }
-                let low = self.log.watermarks(Self::stream(setup.partition, Which::Commands)).low.0;
                 self.hosts[host].worker = Some(worker);
                 self.note_beginning(host, expected, waiting);
-                self.marks.hit_if(damaged && low == 0, WorldMark::CheckpointDamageMadeUpByLog);
+                self.marks.hit_if(damaged && expected == 0, WorldMark::CheckpointDamageMadeUpByLog);
+                self.marks.hit_if(of_copy && expected > 0, WorldMark::CheckpointDamageMadeUpByVerifiedCopy);
                 if let Some(story) = story {
                     self.marks.hit(story);
                 }

@@ -39,6 +39,8 @@ struct State {
     current: Checkpoint,
     /// What survives the process.
     flushed: Checkpoint,
+    /// The copy that was read back before the log was trimmed for its sake.
+    verified: Option<Checkpoint>,
     older: Vec<Checkpoint>,
     queue: VecDeque<Job>,
     /// Writing fails.
@@ -142,16 +144,22 @@ impl Disk {
         let Some(older) = state.older.pop() else { return false };
         state.current = older.clone();
         state.flushed = older;
+        state.verified = None;
         state.damaged = false;
         true
     }
 
-    /// Takes over what another disk has flushed.
+    /// Takes over what another disk has: its last checkpoint, or the verified copy if that is damaged.
     pub(super) fn copy_from(&self, other: &Self) {
-        let checkpoint = lock(&other.0).flushed.clone();
+        let checkpoint = {
+            let state = lock(&other.0);
+            let copy = if state.damaged { state.verified.clone() } else { None };
+            copy.unwrap_or_else(|| state.flushed.clone())
+        };
         let state = &mut *lock(&self.0);
         state.current = checkpoint.clone();
         state.flushed = checkpoint;
+        state.verified = None;
         state.damaged = false;
         state.older.clear();
     }
@@ -166,6 +174,26 @@ impl Disk {
     #[must_use]
     pub(super) fn flushed_anchor(&self) -> Option<Anchor> {
         Anchor::from_bytes(lock(&self.0).flushed.anchor.as_ref()?)
+    }
+
+    /// The anchor that another disk would get from here.
+    #[must_use]
+    pub(super) fn anchor_to_ship(&self) -> Option<Anchor> {
+        if self.is_damaged() { self.verified_anchor() } else { self.flushed_anchor() }
+    }
+
+    /// Keeps a copy of what is flushed, as retention does once it has read it back. A damaged one is not copied.
+    pub(super) fn verify(&self) {
+        let state = &mut *lock(&self.0);
+        if !state.damaged && state.flushed.anchor.is_some() {
+            state.verified = Some(state.flushed.clone());
+        }
+    }
+
+    /// The anchor of the verified copy.
+    #[must_use]
+    pub(super) fn verified_anchor(&self) -> Option<Anchor> {
+        Anchor::from_bytes(lock(&self.0).verified.as_ref()?.anchor.as_ref()?)
     }
 
     /// The anchors of everything durable that may be loaded from here, now or after a fault.
@@ -183,6 +211,15 @@ fn no_room() -> StoreError {
 }
 
 impl Checkpoint {
+    fn read(&self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        let Some(anchor) = &self.anchor else { return Ok(None) };
+        let anchor = Anchor::from_bytes(anchor).ok_or_else(|| StoreError::Damaged("no anchor".to_owned()))?;
+        for ((kind, page), bytes) in &self.pages {
+            visit(*kind, *page, bytes)?;
+        }
+        Ok(Some(anchor))
+    }
+
     fn apply(&mut self, changes: &[Change], anchor: &Anchor) {
         for change in changes {
             match change {
@@ -220,12 +257,12 @@ impl CheckpointStore for SimStore {
         if state.damaged {
             return Err(StoreError::Damaged("a checksum does not match".to_owned()));
         }
-        let Some(anchor) = &state.current.anchor else { return Ok(None) };
-        let anchor = Anchor::from_bytes(anchor).ok_or_else(|| StoreError::Damaged("no anchor".to_owned()))?;
-        for ((kind, page), bytes) in &state.current.pages {
-            visit(*kind, *page, bytes)?;
-        }
-        Ok(Some(anchor))
+        state.current.read(visit)
+    }
+
+    fn load_verified(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        let state = lock(&self.disk.0);
+        state.verified.as_ref().map_or(Ok(None), |verified| verified.read(visit))
     }
 
     fn begin_whole(&mut self) {

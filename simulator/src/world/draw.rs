@@ -172,7 +172,7 @@ impl Draw {
             Kind::FailingRead => self.reading(world, Reading::Fails)?,
             Kind::Stall => self.reading(world, Reading::Stalls)?,
             Kind::BreakDisk => Action::Break { disk, broken: self.rng.coin() },
-            Kind::Damage => world.may_lose(disk).then_some(Action::Damage { disk })?,
+            Kind::Damage => world.may_be_damaged(disk).then_some(Action::Damage { disk })?,
             Kind::Wipe => world.may_lose(disk).then_some(Action::Wipe { disk })?,
             Kind::Older => Action::Older { disk },
             Kind::Trim => Action::Trim { partition },

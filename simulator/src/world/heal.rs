@@ -98,8 +98,7 @@ impl World {
         let low = self.log.watermarks(Self::stream(partition, Which::Commands)).low;
         let mine = self.hosts.iter().filter(move |host| host.setup.partition == partition);
         mine.map(|host| host.setup.disk).filter(move |disk| {
-            let anchor = self.disks[*disk].flushed_anchor();
-            !self.disks[*disk].is_damaged() && anchor.is_some_and(|anchor| anchor.next_offset >= low)
+            self.disks[*disk].anchor_to_ship().is_some_and(|anchor| anchor.next_offset >= low)
         })
     }
 
@@ -139,8 +138,7 @@ impl World {
         let setup = self.hosts[host].setup;
         self.upgrade(host);
         let low = self.log.watermarks(Self::stream(setup.partition, Which::Commands)).low;
-        let disk = &self.disks[setup.disk];
-        let reaches = disk.anchor().is_some_and(|anchor| anchor.next_offset >= low) && !disk.is_damaged();
+        let reaches = self.sources(setup.partition).any(|disk| disk == setup.disk);
         if low.0 > 0
             && !reaches
             && let Some(from) = self.source(setup.partition)
@@ -154,7 +152,9 @@ impl World {
     /// Goes on without faults until nothing is left to do.
     fn settle_down(&mut self, when: &str) -> Check {
         let from: Vec<u64> = self.clocks.clone();
-        let rounds = ROUNDS + 4 * self.live();
+        // An owner far behind that lets one output wait at a time needs a round for each.
+        let commands: u64 = self.truths.iter().map(super::truth::Truth::end).sum();
+        let rounds = ROUNDS + 4 * self.live() + usize::try_from(commands).unwrap_or(usize::MAX);
         let mut missing = String::new();
         for _ in 0..rounds {
             for partition in 0..self.setup.partitions {
@@ -181,7 +181,10 @@ impl World {
     /// A worker that found an old fault begins anew.
     fn rise(&mut self, host: usize) -> Check {
         let partition = self.hosts[host].setup.partition;
-        if self.hosts[host].worker.is_some() || self.truths[Self::place(partition)].stopped_at().is_some() {
+        let truth = &self.truths[Self::place(partition)];
+        // One that stands still for good may owe answers to what came before.
+        let done = truth.stopped_at().is_some() && truth.reader.last() >= truth.outputs();
+        if self.hosts[host].worker.is_some() || done {
             return Ok(());
         }
         self.prepare(host);

@@ -101,11 +101,11 @@ impl World {
         let right = match reason {
             StopReason::TrimGap { .. } => {
                 self.marks.hit(WorldMark::TrimGapNoticed);
-                !damaged && needed < low.0
+                needed < low.0 && (anchor.is_some() || !damaged)
             }
             StopReason::CheckpointLost { .. } => {
                 self.marks.hit(WorldMark::CheckpointDamageStopped);
-                damaged && low.0 > 0
+                damaged && low.0 > 0 && anchor.is_none()
             }
             _ => false,
         };

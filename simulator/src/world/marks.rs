@@ -76,6 +76,7 @@ marks! {
     CheckpointWritten,
     CheckpointWriteFailed,
     CheckpointDamageMadeUpByLog,
+    CheckpointDamageMadeUpByVerifiedCopy,
     CheckpointDamageStopped,
     // Ends that nothing can be done about but saying so.
     StoppedByLostCommands,

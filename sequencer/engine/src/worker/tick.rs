@@ -36,7 +36,9 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         }
         let now_due = self.machine.has_backlog() || self.machine.next_due().is_some_and(|due| due <= wall);
         let retry_at = self.tick.last_sent.map(|sent| sent.plus_ms(RETRY_MS));
-        let may_retry = retry_at.is_none_or(|at| at <= wall);
+        // A wall clock that was set back must not have to catch up first.
+        let set_back = self.tick.last_sent.is_some_and(|sent| sent > wall);
+        let may_retry = set_back || retry_at.is_none_or(|at| at <= wall);
         let suspect = self.machine.clock_is_suspect();
         let idle_at = self.tick.last_record.map(|last| last.plus_ms(self.config.idle_tick_ms));
         let idle = idle_at.is_none_or(|at| at <= wall);
