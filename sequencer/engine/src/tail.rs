@@ -29,8 +29,6 @@ pub(crate) struct OutputTail {
     taken: u64,
     /// The log had forgotten what came before the next record to be read.
     skipped: bool,
-    /// It was read from its beginning, not from where a checkpoint says.
-    whole: bool,
     records: Vec<Record>,
 }
 
@@ -44,7 +42,6 @@ impl OutputTail {
             hashes: BTreeMap::new(),
             taken: out_seq.0,
             skipped: false,
-            whole: false,
             records: Vec::new(),
         }
     }
@@ -62,15 +59,6 @@ impl OutputTail {
     /// The highest number of any output in the log, beyond a gap or not.
     pub(crate) fn highest(&self) -> OutSeq {
         OutSeq(self.hashes.keys().next_back().copied().unwrap_or(0).max(self.contiguous))
-    }
-
-    /// Goes back to the first record of the log if an output is missing, the first time. Two owners may write at once: while
-    /// the slower one emits the output a checkpoint ends with, the next one may lie before it already.
-    pub(crate) fn look_for_missing(&mut self, log: &dyn OrderedLog) {
-        if !self.whole && self.highest() > self.contiguous() {
-            self.whole = true;
-            self.next = self.next.min(log.watermarks(self.stream).low);
-        }
     }
 
     /// Reads on, up to `until`; says whether it got there.

@@ -258,6 +258,10 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         if !self.tail.read(self.log.as_ref(), until)? {
             return Ok(false);
         }
+        if !self.caught_up {
+            // What was read by now may come from commands that came after it began.
+            self.target = self.log.watermarks(self.commands()).end;
+        }
         self.compare_with_log()?;
         self.role = Role::Active;
         // Checkpoints were written by somebody else meanwhile.

@@ -33,7 +33,9 @@ impl World {
             return Ok(());
         }
         let anchor = self.save()?;
-        if anchor.next_offset.0 <= self.log.watermarks(COMMANDS).low.0 + 1 || anchor.out_offset.0 == 0 {
+        let (commands, decisions) = (self.log.watermarks(COMMANDS).low, self.log.watermarks(DECISIONS).low);
+        // There must be something left to cut off.
+        if anchor.next_offset <= commands.next() || anchor.out_offset <= decisions {
             return Ok(());
         }
         let (reason, mark) = match end {

@@ -204,7 +204,11 @@ fn shrink_commands(best: &mut WorldCase, ask: &mut impl FnMut(&WorldCase) -> boo
 fn forget_hosts(best: &mut WorldCase, ask: &mut impl FnMut(&WorldCase) -> bool) {
     while best.setup.hosts.len() > 1 {
         let mut candidate = best.clone();
-        candidate.setup.hosts.pop();
+        let Some(last) = candidate.setup.hosts.pop() else { return };
+        // Nobody would work for its partition.
+        if !candidate.setup.hosts.iter().any(|host| host.partition == last.partition) {
+            return;
+        }
         let setup = candidate.setup.clone();
         candidate.actions.retain(|action| setup.has(action));
         if !take_if(best, candidate, ask) {

@@ -84,7 +84,8 @@ impl Story {
             profile: if rng.coin() { Profile::Kafka } else { Profile::Embedded },
             partitions,
             log_id: LogId(log_id),
-            unsettled_max: if on.small_queue { rng.index(30) + 3 } else { 1 << 20 },
+            // Room for a tick and an output of each: nobody gives way in a queue that is always full.
+            unsettled_max: if on.small_queue { rng.index(30) + 2 * hosts.len() } else { 1 << 20 },
             hosts,
             end,
         };

@@ -107,8 +107,6 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     pub(super) fn compare_with_log(&mut self) -> Result<bool, StopReason> {
         let until = self.log.watermarks(self.decisions()).end;
         self.tail.read(self.log.as_ref(), until)?;
-        self.tail.look_for_missing(self.log.as_ref());
-        self.tail.read(self.log.as_ref(), until)?;
         let mut progressed = false;
         while let Some((out_seq, payload)) = self.blocked.front() {
             if *out_seq > self.tail.contiguous() {
