@@ -27,21 +27,21 @@
 //! [`subject::Machine::restored`] the run throws the machine away now and then and goes on with one made from its
 //! checkpoint. Deliberately faulty builds of the machine are run in the same way: each must fail.
 //!
-//! # What a world with crashes will add
+//! # The world
 //!
-//! The world runs the real engine on a simulated log, with owners that crash, overlap and fall behind. What it needs
-//! from here:
+//! [`world`] runs the real engine on a simulated log, with owners that crash, overlap and fall behind, clocks that step,
+//! disks that fail, and checkpoints that are damaged, shipped or put back.
 //!
-//! - *What is right*: one [`model::Model`] per partition follows the commands log record by record, and its answers are
-//!   kept by offset. Any decision record that any owner emits, at any time, is held against the answer at its
-//!   `source_offset` with [`compare::compare`]; `out_seq` counts the answers that are not `None`. Truncation of an
-//!   unacknowledged tail goes back to a clone of the model ([`model::Model`] is `Clone`).
-//! - *What is asked*: [`generate::Generator::next`] makes payloads; the world appends them late, twice or never, and
-//!   stamps them itself. Twice is harmless to the generator: it looks at the model, not at its own count of records.
-//! - *What was kept*: [`audit::Auditor`] reads the decisions log from its beginning, as a consumer would.
-//! - *What was met*: new marks go into [`marks`]; both kinds are added up by [`marks::Marks::add`].
-//! - *What failed*: a [`case::Case`] with faults between the records; the text format has room for other words at
-//!   the beginning of a line, and [`shrink`] for steps that drop them.
+//! - *What is right*: one [`model::Model`] per partition follows the durable commands, and its answers are kept by offset.
+//!   Any output that any owner emits, at any time, is held against the answer at its `source_offset`; under one number
+//!   there is one sequence of bytes.
+//! - *What was kept*: a reader follows the decisions as a consumer would, with an [`audit::Auditor`]. What was
+//!   acknowledged stays where it is.
+//! - *Who agrees*: the digest of every owner at every offset, of standbys, of owners begun from checkpoints, and of a
+//!   machine that replays everything.
+//! - *What must come*: when all faults end, everything is decided, read and expired within bounded rounds. Stories that end
+//!   with a log that lost what it had acknowledged end with an owner that says so by name.
+//! - *What failed*: a [`world::WorldCase`], one action per line, made small by [`world::shrink_world`].
 
 pub mod answer;
 pub mod audit;

@@ -17,7 +17,7 @@ pub struct Lengths {
 
 impl Lengths {
     /// For a change: 2,000 seeds are over 20 million decisions and take less than a minute on two cores.
-    pub const QUICK: Self = Self { short: 2_000, middle: 10_000, long: 40_000 };
+    pub const QUICK: Self = Self { short: 1_800, middle: 9_000, long: 36_000 };
     /// For a night: wheels turn over, ids are forgotten by the hundred thousand.
     pub const NIGHT: Self = Self { short: 2_000, middle: 20_000, long: 1_000_000 };
     /// For a unit test.
