@@ -1,7 +1,7 @@
 //! The seeded world around the real engine: owners that crash, overlap and fall behind, a log and disks that fail.
 //!
 //! The workers are the real ones, on the simulated log and on checkpoint disks in memory. [`World::apply`] does one
-//! [`Action`]; whatever happens, each partition's [`Truth`] follows its log and objects to the first thing that is not as it
+//! [`Action`]; whatever happens, each partition's truth follows its log and objects to the first thing that is not as it
 //! must be. [`heal`](World::heal) ends all faults and asks for what must come then; some stories end badly after that, and
 //! the owners must say so by name.
 
