@@ -421,5 +421,20 @@ mod tests {
             );
         }
         assert_eq!(groups.find(&pool, groups.home(TableHash(1)), |_| false), None);
+        // Who goes leaves nothing behind, or lookups would become longer and longer as entries come and go.
+        for at in (0..entries.len()).rev() {
+            groups.remove(&mut pool, TableHash(entries[at]), at);
+        }
+        assert!(pool.iter().all(|group| group.used == 0 && group.passed == 0));
+    }
+
+    #[test]
+    fn a_bin_made_for_its_entries_takes_them_without_growing() {
+        for entries in [1, 300, 2441, 60_000] {
+            let mut pool = GroupPool::default();
+            let groups = Groups::sized(&mut pool, entries);
+            assert!(!groups.must_grow(entries * 33 / 32), "{entries}");
+            assert!(groups.count() * GROUP <= (entries * 4 / 3).max(UNIT_MIN as usize * GROUP), "{entries}");
+        }
     }
 }
