@@ -98,6 +98,11 @@ impl Server {
         Err("the stock does not come to rest".into())
     }
 
+    /// Processor time it has used.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        self.running.cpu()
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_running(&mut self) -> bool {
         !self.running.has_ended()

@@ -18,7 +18,7 @@ pub(crate) const SPINE: Group = Group {
         Bench { name: "machine", rows: machine::ROWS, seconds_max: 180, measure: machine::measure },
         Bench { name: "hold", rows: memory::HOLD, seconds_max: 90, measure: memory::measure_hold },
         Bench { name: "refusal", rows: memory::REFUSAL, seconds_max: 90, measure: memory::measure_refusal },
-        Bench { name: "durable", rows: durable::ROWS, seconds_max: 240, measure: durable::measure },
+        Bench { name: "durable", rows: durable::ROWS, seconds_max: 300, measure: durable::measure },
         Bench { name: "http", rows: http::ROWS, seconds_max: 240, measure: http::measure },
         Bench { name: "alone", rows: alone::ROWS, seconds_max: 90, measure: alone::measure },
         Bench { name: "recovery", rows: recovery::ROWS, seconds_max: 180, measure: recovery::measure },

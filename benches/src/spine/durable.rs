@@ -122,7 +122,7 @@ fn row(name: &'static str, runs: &[&Run], goal: f64) -> Row {
 }
 
 pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
-    let requests = setup.size(4_000_000, 200_000);
+    let requests = setup.size(3_000_000, 200_000);
     let repeats = setup.size(3, 1);
     let mut runs: Vec<(Kind, Run)> = Vec::new();
     for seed in 0..repeats {

@@ -66,6 +66,8 @@ struct Runs {
     peers: Vec<Load>,
     /// Units taken beyond the answers counted: requests under way when the load ended. At most one per connection.
     unheard: u64,
+    /// Processor time of the server.
+    cpu: Duration,
 }
 
 /// One run against the server, with a look at the stock before and after.
@@ -76,11 +78,12 @@ fn load_server(
     seconds: u64,
     runs: &mut Runs,
 ) -> Result<()> {
-    let before = server.taken()?;
+    let (before, cpu) = (server.taken()?, server.cpu()?);
     let load = wrk.run(server.address(), connections, seconds)?;
     if !server.is_running() {
         return Err("the server has ended".into());
     }
+    runs.cpu += server.cpu()?.saturating_sub(cpu);
     let taken = server.taken()? - before;
     if load.failed > 0 {
         return Err(format!("{} of {} requests failed", load.failed, load.requests).into());
@@ -132,9 +135,11 @@ fn rows(names: [&'static str; 2], runs: &Runs, goal: Goal) -> [Row; 2] {
     };
     let of = |of: fn(&Load) -> f64| (middle(&runs.ours, of), middle(&runs.peers, of));
     let (ours, peers) = of(|load| load.per_second);
+    let answers: u64 = runs.ours.iter().map(|load| load.requests).sum();
     let requests = Measured::new(names[0], ours, "requests/s")
         .peer(PEER, peers)
-        .with("answers_of_201", runs.ours.iter().map(|load| load.requests).sum::<u64>())
+        .with("answers_of_201", answers)
+        .with("server_cpu_us_per_request", runs.cpu.as_micros() as f64 / answers as f64)
         .with("units_taken_by_requests_cut_off_at_the_end", runs.unheard)
         .with("runs", runs.ours.len())
         .goals(&[Goal::TimesPeerAtLeast(0.6)]);

@@ -11,7 +11,7 @@ use zerocopy::{Immutable, IntoBytes};
 /// Places in a group.
 const GROUP: usize = 20;
 /// Groups are filled to this many on average before there are more of them: 0.9 of their places.
-const GROUP_FILL: usize = 18;
+const GROUP_FILL: u32 = 18;
 /// Groups that a bin begins with: from so many to not quite twice as many.
 const UNIT_MIN: u32 = 16;
 /// Each time a bin grows it doubles, by one more segment.
@@ -19,7 +19,7 @@ const SEGMENTS: usize = 9;
 /// Entries that the groups of one bin can tell apart, with room to spare: places have 16 bits.
 pub(crate) const BIN_ENTRIES_MAX: usize = 60_000;
 
-const _: () = assert!((UNIT_MIN as usize) << (SEGMENTS - 1) >= BIN_ENTRIES_MAX.div_ceil(GROUP_FILL));
+const _: () = assert!((UNIT_MIN as usize) << (SEGMENTS - 1) >= BIN_ENTRIES_MAX.div_ceil(GROUP_FILL as usize));
 
 /// The hash of a key, cut into the parts that a table uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -177,7 +177,8 @@ impl Groups {
     pub(crate) fn sized(pool: &mut GroupPool, entries: usize) -> Self {
         // A sixteenth more for bins that get more than the others, and a quarter of the places free: full groups cost time.
         let wanted = entries.min(BIN_ENTRIES_MAX) * 17 / 16;
-        let groups = u32::try_from(wanted / (GROUP_FILL - 3)).expect("a bin has few groups").max(UNIT_MIN);
+        let groups =
+            u32::try_from(wanted / (GROUP_FILL as usize - 3)).expect("a bin has few groups").max(UNIT_MIN);
         let doublings = (groups / UNIT_MIN).ilog2();
         let unit =
             u16::try_from(groups.div_ceil(1 << doublings)).expect("a unit is less than twice the smallest");
@@ -275,7 +276,7 @@ impl Groups {
     /// Whether there must be more groups before another entry is added to `entries`.
     #[inline(always)]
     pub(crate) const fn must_grow(&self, entries: usize) -> bool {
-        entries >= self.count() * GROUP_FILL
+        entries >= self.count() * GROUP_FILL as usize
     }
 
     /// Makes twice as many groups, and places all entries anew.

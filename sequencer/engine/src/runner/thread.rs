@@ -165,6 +165,8 @@ where
         }
         if let Some(partition) = self.shared.partition(slot.config.partition) {
             partition.active.store(self.number, Ordering::Release);
+            // What this worker said as a standby must not be taken for the next one, which is still loading.
+            *super::lock(&partition.standby) = None;
         }
         self.shared.publish(slot.status());
     }
