@@ -175,10 +175,10 @@ impl Groups {
 
     /// Groups for so many entries from the beginning, with room for a bin that gets more than the others.
     pub(crate) fn sized(pool: &mut GroupPool, entries: usize) -> Self {
-        // A sixteenth more for bins that get more than the others, and a quarter of the places free: full groups cost time.
+        // A sixteenth more for bins that get more than the others, and three places in ten free: full groups cost time.
         let wanted = entries.min(BIN_ENTRIES_MAX) * 17 / 16;
         let groups =
-            u32::try_from(wanted / (GROUP_FILL as usize - 3)).expect("a bin has few groups").max(UNIT_MIN);
+            u32::try_from(wanted / (GROUP_FILL as usize - 4)).expect("a bin has few groups").max(UNIT_MIN);
         let doublings = (groups / UNIT_MIN).ilog2();
         let unit =
             u16::try_from(groups.div_ceil(1 << doublings)).expect("a unit is less than twice the smallest");
