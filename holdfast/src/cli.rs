@@ -203,39 +203,9 @@ pub(crate) enum Sale {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Stock {
     /// Set the units on hand
-    Set {
-        /// The SKU
-        sku: String,
-        /// Units on hand from now on
-        on_hand: u64,
-        /// Why
-        #[arg(long)]
-        reason: String,
-        /// The document behind it
-        #[arg(long)]
-        reference: Option<String>,
-        /// Only if so many are on hand now
-        #[arg(long)]
-        expected: Option<u64>,
-        #[command(flatten)]
-        server: Server,
-    },
-    /// Change the units on hand
-    Adjust {
-        /// The SKU
-        sku: String,
-        /// Units to add; negative takes away
-        #[arg(allow_negative_numbers = true)]
-        delta: i64,
-        /// Why
-        #[arg(long)]
-        reason: String,
-        /// The document behind it
-        #[arg(long)]
-        reference: Option<String>,
-        #[command(flatten)]
-        server: Server,
-    },
+    Set(SetStock),
+    /// Change the units on hand, or set some aside as not for sale
+    Adjust(AdjustStock),
     /// Show what is available, held and committed
     Show {
         /// The SKU
@@ -243,4 +213,55 @@ pub(crate) enum Stock {
         #[command(flatten)]
         server: Server,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetStock {
+    /// The SKU
+    pub(crate) sku: String,
+    /// Units on hand from now on
+    pub(crate) on_hand: u64,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// The document behind it
+    #[arg(long)]
+    pub(crate) reference: Option<String>,
+    /// Only if so many are on hand now
+    #[arg(long)]
+    pub(crate) expected: Option<u64>,
+    /// Also below what is promised to buyers
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Makes it safe to repeat: the same key is done once
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdjustStock {
+    /// The SKU
+    pub(crate) sku: String,
+    /// Units to add; negative takes away
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) delta: i64,
+    /// Units to move from available to unavailable; negative brings them back
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) set_aside: Option<i64>,
+    /// Why
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// The document behind it
+    #[arg(long)]
+    pub(crate) reference: Option<String>,
+    /// Makes it safe to repeat: the same key is done once
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }

@@ -1,7 +1,10 @@
 //! Asks a running server over HTTP.
 
+use std::fmt;
 use std::time::Duration;
 
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use ureq::http::{Request, StatusCode};
 use ureq::{Agent, Body};
@@ -61,7 +64,18 @@ impl Client {
     }
 
     /// Sends a request and reads the answer, whose form is JSON.
-    pub(crate) fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    pub(crate) fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Said, Failure> {
+        self.send_with_key(method, path, body, None)
+    }
+
+    /// The same, with a key that makes it safe to send it again.
+    pub(crate) fn send_with_key(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        key: Option<&str>,
+    ) -> Result<Said, Failure> {
         let name = match method {
             Method::Get => "GET",
             Method::Put => "PUT",
@@ -75,6 +89,9 @@ impl Client {
         if body.is_some() {
             request = request.header("Content-Type", "application/json");
         }
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
         let bytes = body.map(Value::to_string).unwrap_or_default().into_bytes();
         let request = request.body(bytes).map_err(|error| {
             Failure::usage(format!("{}{path} cannot be asked: {error}", self.base))
@@ -84,7 +101,7 @@ impl Client {
         let status = response.status();
         let text = text_of(response.into_body()).map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
-            return Ok(serde_json::from_str(&text).unwrap_or(Value::Null));
+            return Ok(serde_json::from_str(&text).unwrap_or_default());
         }
         Err(refused(status, &text))
     }
@@ -133,27 +150,43 @@ pub(crate) fn segment(name: &str) -> String {
     text
 }
 
-/// Whatever a server said, as a table of one row, or of a row per item.
-#[derive(Debug, serde::Serialize)]
-#[serde(transparent)]
-pub(crate) struct Said(pub(crate) Value);
+/// Whatever a server said, in its order: a table of one row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Said(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Said;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Said, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Said(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+impl Serialize for Said {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
 
 impl Answer for Said {
     fn main_table(&self) -> Table {
-        let items: Vec<_> = match &self.0 {
-            Value::Array(items) => items.iter().collect(),
-            one => vec![one],
-        };
-        let mut columns: Vec<String> = Vec::new();
-        for item in items.iter().filter_map(|item| item.as_object()) {
-            for name in item.keys().filter(|name| !columns.contains(name)).cloned().collect::<Vec<_>>() {
-                columns.push(name);
-            }
-        }
+        let columns: Vec<_> = self.0.iter().map(|(name, _)| name).collect();
         let mut table = Table::new(&columns);
-        for item in items {
-            table.row(columns.iter().map(|name| cell(&item[name])));
-        }
+        table.row(self.0.iter().map(|(_, value)| cell(value)));
         table
     }
 }
@@ -162,6 +195,11 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| format!("{name}={}", cell(value)));
+            members.collect::<Vec<_>>().join(" ")
+        }
         other => other.to_string(),
     }
 }
@@ -176,6 +214,14 @@ mod tests {
     fn a_name_in_a_path_is_escaped() {
         assert_eq!(segment("A-1.x"), "A-1.x");
         assert_eq!(segment("a/b é"), "a%2Fb%20%C3%A9");
+    }
+
+    #[test]
+    fn an_answer_keeps_its_order() {
+        let said: Said = serde_json::from_str(r#"{"b":1,"a":{"x":2},"c":["y","z"]}"#).unwrap();
+        assert_eq!(serde_json::to_string(&said).unwrap(), r#"{"b":1,"a":{"x":2},"c":["y","z"]}"#);
+        let table = said.main_table();
+        assert_eq!((table.columns.join("|"), table.rows[0].join("|")), ("b|a|c".into(), "1|x=2|y, z".into()));
     }
 
     #[test]

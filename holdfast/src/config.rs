@@ -38,8 +38,6 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     /// The machines and their checkpoints.
     pub(crate) sequencer: SequencerSettings,
-    /// What is forgotten of the log.
-    pub(crate) retention: RetentionConfig,
 }
 
 /// The embedded log.
@@ -52,6 +50,10 @@ pub(crate) struct LogConfig {
     pub(crate) unsettled_bytes_max: NonZeroU64,
     /// Bytes of recent records kept in memory for readers. Default 128 MiB.
     pub(crate) tail_bytes_max: u64,
+    /// Bytes of log that are kept even when checkpoints cover them. Default 1 GiB.
+    pub(crate) keep_bytes: u64,
+    /// How often the log is asked whether it wants to forget something, in ms. Default 10,000.
+    pub(crate) retention_every_ms: NonZeroU64,
     /// Bytes of log that are checked at the start, newest first. Default 4 GiB.
     pub(crate) verify_bytes_max: u64,
     /// How long a decision may wait for a flush that comes anyway, in microseconds. Default 2,000.
@@ -80,17 +82,6 @@ pub(crate) struct SequencerSettings {
     pub(crate) idle_tick_ms: NonZeroU64,
 }
 
-/// What is forgotten of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RetentionConfig {
-    /// Records younger than this are kept, in ms; 0 keeps everything. Only what a verified checkpoint covers is ever
-    /// forgotten. Default 0.
-    pub(crate) keep_ms: u64,
-    /// How often it is looked for what may be forgotten, in ms. Default 600,000.
-    pub(crate) check_every_ms: NonZeroU64,
-}
-
 const fn nz32(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).expect("a default is not 0")
 }
@@ -110,7 +101,6 @@ impl Default for Config {
             intake: IntakeConfig::default(),
             log: LogConfig::default(),
             sequencer: SequencerSettings::default(),
-            retention: RetentionConfig::default(),
         }
     }
 }
@@ -121,6 +111,8 @@ impl Default for LogConfig {
             segment_bytes: nz32(64 << 20),
             unsettled_bytes_max: nz64(64 << 20),
             tail_bytes_max: 128 << 20,
+            keep_bytes: 1 << 30,
+            retention_every_ms: nz64(10_000),
             verify_bytes_max: 4 << 30,
             derived_delay_us: 2_000,
             mark_delay_ms: 50,
@@ -139,12 +131,6 @@ impl Default for SequencerSettings {
             checkpoint_idle_ms: nz64(60_000),
             idle_tick_ms: nz64(1_000),
         }
-    }
-}
-
-impl Default for RetentionConfig {
-    fn default() -> Self {
-        Self { keep_ms: 0, check_every_ms: nz64(600_000) }
     }
 }
 
@@ -202,6 +188,10 @@ impl Config {
         Duration::from_millis(self.shutdown_patience_ms.get())
     }
 
+    pub(crate) const fn retention_every(&self) -> Duration {
+        Duration::from_millis(self.log.retention_every_ms.get())
+    }
+
     /// How the log is opened.
     ///
     /// # Errors
@@ -220,6 +210,7 @@ impl Config {
             unsettled_bytes_max: size(it.unsettled_bytes_max.get()),
             tail_bytes_max: size(it.tail_bytes_max),
             verify_bytes_max: it.verify_bytes_max,
+            keep_bytes: it.keep_bytes,
             derived_delay: Duration::from_micros(it.derived_delay_us),
             mark_delay: Duration::from_millis(it.mark_delay_ms),
             disk_full_retry: Duration::from_millis(it.disk_full_retry_ms.get()),

@@ -130,6 +130,7 @@ pub(crate) fn run(subject: &Subject, output: Output) -> Result<(), Failure> {
         host_checks::flush(subject.data.root()),
         host_checks::open_files(subject.connections_max),
         host_checks::huge_pages(),
+        host_checks::rocksdb(),
         host_checks::port(&subject.data, subject.listen),
     ];
     findings.extend(host_checks::key_files(&subject.key_files));

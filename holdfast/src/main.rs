@@ -15,13 +15,13 @@ mod live;
 mod logging;
 mod output;
 mod replay;
-mod retention;
 mod sale;
 mod stock;
 mod token;
 mod up;
 mod version;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -36,7 +36,11 @@ use output::Output;
 
 fn main() -> ExitCode {
     let Cli { command, common } = Cli::parse();
-    let output = Output { format: common.output, quiet: common.quiet };
+    let mut output = Output { format: common.output, quiet: common.quiet };
+    if matches!(command, Command::Up(_)) && !std::io::stderr().is_terminal() {
+        // A server's stderr is its log, which is JSON to the last line.
+        output.format = output::Format::Json;
+    }
     match run(&command, &common, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -110,7 +114,9 @@ fn client(server: &cli::Server, loaded: &Loaded) -> Result<Client, Failure> {
 
 fn sale(command: &cli::Sale, loaded: &Loaded, output: Output) -> Result<(), Failure> {
     use sale::Change;
-    let partitions = loaded.config.partitions.get();
+    // As the log has them, if it is at hand.
+    let identity = DataDir::new(&loaded.config.data_dir).identity()?;
+    let partitions = identity.map_or(loaded.config.partitions.get(), |it| it.partitions);
     let change = |id: &str, server, change| sale::change(&client(server, loaded)?, id, &change, output);
     match command {
         cli::Sale::Validate { file } => sale::validate(file, partitions, output),
@@ -127,17 +133,9 @@ fn sale(command: &cli::Sale, loaded: &Loaded, output: Output) -> Result<(), Fail
 }
 
 fn stock(command: &cli::Stock, loaded: &Loaded, output: Output) -> Result<(), Failure> {
-    use stock::Stock;
-    let (server, stock) = match command {
-        cli::Stock::Set { sku, on_hand, reason, reference, expected, server } => {
-            let (sku, reason, reference) = (sku.clone(), reason.clone(), reference.clone());
-            (server, Stock::Set { sku, on_hand: *on_hand, reason, reference, expected: *expected })
-        }
-        cli::Stock::Adjust { sku, delta, reason, reference, server } => {
-            let (sku, reason, reference) = (sku.clone(), reason.clone(), reference.clone());
-            (server, Stock::Adjust { sku, delta: *delta, reason, reference })
-        }
-        cli::Stock::Show { sku, server } => (server, Stock::Show { sku: sku.clone() }),
-    };
-    stock::run(&client(server, loaded)?, &stock, output)
+    match command {
+        cli::Stock::Set(it) => stock::set(&client(&it.server, loaded)?, it, output),
+        cli::Stock::Adjust(it) => stock::adjust(&client(&it.server, loaded)?, it, output),
+        cli::Stock::Show { sku, server } => stock::show(&client(server, loaded)?, sku, output),
+    }
 }

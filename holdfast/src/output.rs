@@ -147,6 +147,25 @@ pub(crate) fn talk(line: &str) {
     writeln!(io::stderr().lock(), "{line}").ok();
 }
 
+/// Asks whoever sits there. Nobody there is a no.
+pub(crate) fn confirm(question: &str, warning: &str) -> Result<(), Failure> {
+    let refused =
+        |detail: &str| Failure::usage(detail).advise(format!("{warning}; give --yes if that is meant"));
+    let (stdin, mut stderr) = (io::stdin(), io::stderr());
+    if !stdin.is_terminal() {
+        return Err(refused("this needs --yes when nobody can be asked"));
+    }
+    let mut answer = String::new();
+    let asked = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
+    asked
+        .and_then(|()| stdin.read_line(&mut answer))
+        .map_err(|error| Failure::of("STDIN", "asking", &error))?;
+    if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+        return Ok(());
+    }
+    Err(refused("nothing was done"))
+}
+
 fn not_json(error: &serde_json::Error) -> Failure {
     Failure::of("OUTPUT", "writing the answer as JSON", error)
 }

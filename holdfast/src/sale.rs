@@ -2,15 +2,14 @@
 
 pub(crate) mod file;
 
-use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::json;
 
-use crate::client::{Client, Method, Said, segment};
+use crate::client::{Client, Method, segment};
 use crate::failure::{Exit, Failure};
-use crate::output::{Answer, Output, Table};
+use crate::output::{Answer, Output, Table, confirm};
 use file::{Flaw, SaleFile};
 
 /// What is to be done with a sale that a server knows.
@@ -64,7 +63,7 @@ pub(crate) fn define(client: &Client, path: &Path, partitions: u32, output: Outp
     }
     let Some(file) = file else { return Err(Failure::usage("the file defines no sale")) };
     let path = format!("/v1/admin/sales/{}", segment(&file.id));
-    output.answer(&Said(client.send(Method::Put, &path, Some(&file.body()))?))
+    output.answer(&client.send(Method::Put, &path, Some(&file.body()))?)
 }
 
 /// Changes or shows a sale that the server knows.
@@ -78,31 +77,12 @@ pub(crate) fn change(client: &Client, id: &str, change: &Change, output: Output)
         }
         Change::Close { yes } => {
             if !yes {
-                confirm(id)?;
+                let question = format!("Close sale {id} for good?");
+                confirm(&question, "a closed sale cannot be opened again")?;
             }
             client.send(Method::Post, &format!("{path}/close"), None)?
         }
         Change::Status => client.send(Method::Get, &path, None)?,
     };
-    output.answer(&Said(said))
-}
-
-/// Asks whoever sits there. Nobody there is a no.
-fn confirm(id: &str) -> Result<(), Failure> {
-    let refused = |detail: &str| {
-        Failure::usage(detail).advise("a closed sale cannot be opened again; give --yes if that is meant")
-    };
-    let (stdin, mut stderr) = (io::stdin(), io::stderr());
-    if !stdin.is_terminal() {
-        return Err(refused("closing a sale needs --yes when nobody can be asked"));
-    }
-    let mut answer = String::new();
-    let asked = write!(stderr, "Close sale {id} for good? [y/N] ").and_then(|()| stderr.flush());
-    asked
-        .and_then(|()| stdin.read_line(&mut answer))
-        .map_err(|error| Failure::of("STDIN", "asking", &error))?;
-    if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
-        return Ok(());
-    }
-    Err(refused("the sale was not closed"))
+    output.answer(&said)
 }

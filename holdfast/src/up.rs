@@ -9,17 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_core::Machine;
-use holdfast_engine::Sequencer;
 use holdfast_engine::rocks::CheckpointDb;
+use holdfast_engine::{Keeper, ReaderMarks, Retention, Sequencer};
 use holdfast_intake::{Intake, IntakeError};
 use holdfast_log::{EmbeddedLog, OpenError, OrderedLog, Topic};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, Loaded};
 use crate::data::{DataDir, Identity, checkpoints_refused, log_refused};
 use crate::failure::{Exit, Failure, causes};
 use crate::live;
 use crate::output;
-use crate::retention::Retention;
 use signals::{Heard, Signals};
 use watch::{Standing, Watch};
 
@@ -56,14 +57,24 @@ pub(crate) fn run(loaded: &Loaded) -> Result<(), Failure> {
 fn start(loaded: &Loaded) -> Result<Server, Failure> {
     let config = &loaded.config;
     let data = DataDir::new(&config.data_dir);
+    raise_open_files(u64::from(config.intake.connections_max.get()));
+    if data.is_in_production() && config.intake.auth.keys_file.is_none() {
+        return Err(Failure::new(
+            Exit::Failed,
+            "PRODUCTION_DATA",
+            "a server has run in production mode on this data directory, and no keys are configured now: anybody \
+             with a development token could change it",
+        )
+        .advise("start it with its settings; if it is production data no more, remove the file `mode` in it"));
+    }
     make_directory(data.root())?;
     let (log, partitions) = open_log(loaded, &data)?;
     data.note_mode(config.production)?;
     let db = open_checkpoints(&data)?;
-    let sequencer = config.sequencer(partitions, log.log_id());
+    let machines = config.sequencer(partitions, log.log_id());
     let stores = Arc::clone(&db);
-    let sequencer =
-        Arc::new(Sequencer::start(&log, &sequencer, move |partition| stores.partition(partition)));
+    let sequencer = Sequencer::start(&log, &machines, move |partition| stores.partition(partition));
+    let sequencer = Arc::new(sequencer);
     let settings =
         holdfast_intake::IntakeConfig { data_dir: config.data_dir.clone(), ..config.intake.clone() };
     let intake = Intake::start(Arc::clone(&log), Arc::clone(&sequencer), settings);
@@ -75,15 +86,13 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
             return Err(intake_refused(&error));
         }
     };
-    if intake.is_in_development_mode() {
-        tracing::warn!(
-            keys = %config.data_dir.display(),
-            "DEVELOPMENT MODE: whoever can read the key in the data directory can be anybody. `holdfast token` issues \
-             tokens. Configure keys and use --production for anything real"
-        );
-    }
+    let readers = Arc::new(ReaderMarks::default());
+    let keepers = machines.partitions.iter().map(|(worker, machine)| {
+        let (log, db, readers) = (Arc::clone(&log), Arc::clone(&db), Arc::clone(&readers));
+        Keeper::<Machine>::new(worker.partition, *machine, log, db, readers)
+    });
     Ok(Server {
-        retention: Retention::new(&config.retention, data.clone(), Arc::clone(&log)),
+        retention: Retention::start(keepers.collect(), config.retention_every()),
         watch: Watch::default(),
         patience: config.shutdown_patience(),
         data,
@@ -91,6 +100,26 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
         sequencer,
         log,
     })
+}
+
+/// Files that a server has open beside its connections.
+pub(crate) const FILES_BESIDE: u64 = 256;
+
+/// Allows as many open files as the connections need, as far as the system lets us.
+fn raise_open_files(connections: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = connections + FILES_BESIDE;
+    let Some(current) = limit.current.filter(|current| *current < needed) else { return };
+    let most = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum });
+    if raised.is_err() || most < needed {
+        let allowed = if raised.is_ok() { most } else { current };
+        tracing::warn!(
+            allowed,
+            needed,
+            "fewer open files are allowed than connections; raise the limit (ulimit -n)"
+        );
+    }
 }
 
 /// The directory holds secrets, so it is its owner's.
@@ -161,9 +190,9 @@ impl Server {
             let ready = self.intake.wait_until_ready(LOOK_EVERY);
             match self.watch.look(&self.sequencer.statuses(), &self.log.status()) {
                 Standing::Live if ready => return Ok(Heard::Nothing),
-                Standing::SomeStopped => return Ok(Heard::Nothing),
+                Standing::SomeStopped if self.intake.is_started() => return Ok(Heard::Nothing),
                 Standing::AllStopped(failure) => return Err(failure),
-                Standing::Live | Standing::Starting => {}
+                Standing::Live | Standing::SomeStopped | Standing::Starting => {}
             }
             if let heard @ (Heard::End | Heard::EndNow) = signals.heard() {
                 return Ok(heard);
@@ -183,8 +212,9 @@ impl Server {
         tracing::info!(address, production = config.production, "ready");
         output::data(&address)?;
         while signals.wait(LOOK_EVERY) == Heard::Nothing {
-            self.watch.look(&self.sequencer.statuses(), &self.log.status());
-            self.retention.step();
+            let statuses = self.sequencer.statuses();
+            self.watch.look(&statuses, &self.log.status());
+            self.watch.look_at_retention(&self.retention.statuses());
         }
         Ok(())
     }
@@ -198,7 +228,7 @@ impl Server {
         if !report.drained {
             tracing::warn!("some requests were not answered in time; the same key will get their answer");
         }
-        self.retention.end();
+        drop(self.retention);
         if !self.sequencer.stop(self.patience) {
             tracing::warn!(
                 "not every last checkpoint was written in time; the next start replays more of the log"

@@ -7,7 +7,7 @@ use std::fs;
 use holdfast_contracts::CustomerId;
 use holdfast_contracts::SaleTerms;
 use holdfast_contracts::command::Command;
-use kit::offline::{Offline, SKU, id};
+use kit::offline::{Offline, SKU, forge_an_output, id};
 use kit::{holdfast, run};
 use serde_json::json;
 use tempfile::TempDir;
@@ -120,28 +120,11 @@ fn replay_gives_the_digest_of_the_checkpoint_and_the_outputs_of_the_log() {
 
 #[test]
 fn replay_finds_an_answer_that_the_commands_do_not_give() {
-    use holdfast_contracts::decision::{BodyWriter, Envelope, write_chain, write_envelope};
-    use holdfast_contracts::{Chain, IntakeId, LogTime, Offset, OutSeq, RequestTag};
-    use holdfast_log::StreamId;
-
     let data = directory();
     let server = Offline::open(data.path());
     server.open_sale(1, SaleTerms::default());
     server.stop();
-    // Somebody else writes to the decisions log.
-    let layout = holdfast_log::Layout::inventory(kit::offline::PARTITIONS).expect("fine");
-    let log =
-        holdfast_log::EmbeddedLog::open(&data.path().join("log"), &holdfast_log::EmbeddedConfig::new(layout));
-    let log: Box<dyn holdfast_log::OrderedLog> = Box::new(log.expect("the log opens"));
-    let mut forged = Vec::new();
-    write_envelope(&mut forged, Envelope { source_offset: Offset(1), out_seq: OutSeq(1_000) });
-    let mut body = BodyWriter::new(&mut forged);
-    body.header(LogTime(1), IntakeId(0), RequestTag(0));
-    body.rules_activated(2);
-    write_chain(&mut forged, Chain::default());
-    let ticket = log.append(StreamId::inventory_decisions(Offline::partition()), forged.into());
-    ticket.expect("taken").wait(kit::offline::PATIENCE).expect("in time").expect("durable");
-    log.close();
+    forge_an_output(data.path());
 
     let replayed = run(data.path(), &["replay"]);
     assert_eq!(replayed.code, 3, "{replayed:?}");

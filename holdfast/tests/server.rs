@@ -4,11 +4,15 @@ mod kit;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Instant;
 
-use holdfast_contracts::SaleTerms;
-use kit::offline::Offline;
+use holdfast_contracts::command::Line;
+use holdfast_contracts::murmur2::partition_of;
+use holdfast_contracts::{CustomerId, Offset, ReservationId, SaleTerms};
+use holdfast_log::{OrderedLog, ReadOnlyConfig, ReadOnlyLog, StreamId};
+use kit::offline::{Offline, PARTITIONS, PATIENCE, SKU, forge_an_output, id};
 use kit::server::{Server, log_of, open_sale, token};
-use kit::{Ran, run};
+use kit::{Ran, holdfast, run};
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
@@ -30,6 +34,21 @@ fn refused(data: &std::path::Path, arguments: &[&str], exit: i32, code: &str) ->
     assert_eq!(ran.problem()["code"], code, "{ran:?}");
     assert!(ran.problem()["advice"].as_str().is_some_and(|it| !it.is_empty()), "no advice: {ran:?}");
     ran
+}
+
+/// Every line of a server's stderr is JSON, the last one too.
+#[test]
+fn a_server_that_does_not_start_says_so_in_json() {
+    let (_directory, data) = directory();
+    let first = Offline::open(&data);
+    let refused = holdfast().arg("--data").arg(&data).args(["up", "--listen", "127.0.0.1:0"]).output();
+    let refused = Ran::of(refused.expect("it runs"));
+    assert_eq!(refused.code, 75);
+    for line in refused.stderr.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    assert_eq!(refused.problem()["code"], "DATA_IN_USE");
+    first.stop();
 }
 
 /// A data directory with a sale in it, at rest.
@@ -174,6 +193,15 @@ fn the_operators_commands_move_a_sale_through_its_life() {
     run(&data, &["sale", "open", "spring"]).json();
     let adjusted = run(&data, &["stock", "adjust", "A1", "-2", "--reason", "broken"]).json();
     assert_eq!((&adjusted["on_hand"], &adjusted["available"]), (&json!(3), &json!(2)), "{adjusted}");
+    for _ in 0..2 {
+        let once =
+            run(&data, &["stock", "adjust", "A1", "4", "--reason", "found", "--key", "shelf-7"]).json();
+        assert_eq!(once["on_hand"], 7, "the same key is done once: {once}");
+    }
+    let aside = ["stock", "adjust", "A1", "0", "--set-aside", "1", "--reason", "quality"];
+    assert_eq!(run(&data, &aside).json()["unavailable"], 1);
+    let forced = run(&data, &["stock", "set", "A1", "0", "--reason", "lost", "--force"]);
+    assert_eq!(forced.code, 2, "a forced cut is not made unasked: {forced:?}");
     let changed = run(&data, &["stock", "set", "A1", "9", "--reason", "count", "--expected", "5"]);
     assert_eq!((changed.code, changed.problem()["code"].clone()), (1, json!("STOCK_CHANGED")));
 
@@ -230,4 +258,137 @@ fn a_killed_server_wrote_down_enough_for_doctor() {
     for it in ran.data().as_array().expect("a list") {
         assert_ne!(it["verdict"], "fail", "{it}");
     }
+}
+
+#[test]
+fn a_stopped_partition_is_said_loudly_and_the_others_go_on() {
+    let (_directory, data) = directory();
+    at_rest(&data);
+    forge_an_output(&data);
+    let server = Server::start(&data, &[]);
+    let ready = server.send("GET", "/readyz", "", None);
+    assert_eq!((ready.status, &ready.body["partitions_not_live"]), (503, &json!(1)), "{ready:?}");
+    // A SKU of the other partition.
+    let other =
+        (0..).map(|n| format!("B{n}")).find(|it| partition_of(it, PARTITIONS) != Offline::partition());
+    let set =
+        run(&data, &["stock", "set", &other.expect("there is one"), "5", "--reason", "delivery"]).json();
+    assert_eq!(set["on_hand"], 5, "{set}");
+    let refused = run(&data, &["stock", "set", SKU, "5", "--reason", "delivery"]);
+    assert_eq!((refused.code, &refused.problem()["status"]), (75, &json!(503)), "{refused:?}");
+    assert_eq!(server.stop(Signal::TERM).0, Some(0));
+    let log = log_of(&data);
+    let loud = log.lines().find(|it| it.contains("THE PARTITION HAS STOPPED")).expect("it is said");
+    assert!(loud.contains("OUTPUT_AHEAD") && loud.contains("advice"), "{loud}");
+}
+
+#[test]
+fn when_every_partition_stops_the_server_does_not_start() {
+    let (_directory, data) = directory();
+    let server = Offline::open(&data);
+    server.open_sale(1, SaleTerms::default());
+    server.stop();
+    // The log loses what the checkpoints have seen.
+    fs::remove_dir_all(data.join("log")).expect("it is ours");
+    let checkpoints = data.with_extension("checkpoints");
+    fs::rename(data.join("checkpoints"), &checkpoints).expect("it is ours");
+    Offline::open(&data).stop();
+    fs::remove_dir_all(data.join("checkpoints")).expect("it is ours");
+    fs::rename(&checkpoints, data.join("checkpoints")).expect("it is ours");
+    refused(&data, &[], 1, "OTHER_LOG");
+}
+
+/// The public key of RFC 8410, section 10.1.
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+";
+
+#[test]
+fn production_runs_with_configured_keys_and_gives_no_tokens() {
+    let (directory, data) = directory();
+    let (keys, file) = (directory.path().join("keys.pem"), directory.path().join("holdfast.toml"));
+    fs::write(&keys, PUBLIC_KEY).expect("written");
+    fs::write(&file, format!("[intake.auth]\nkeys_file = '{}'\n", keys.display())).expect("written");
+    // A token from the time before.
+    let old = token(&data, "somebody", Some("admin"));
+    let config = ["--config", file.to_str().expect("text"), "--production", "--partitions", "1"];
+    let server = Server::start(&data, &config);
+    let set = server.send("PUT", "/v1/admin/skus/A1/stock", &old, Some(json!({"on_hand": 1, "reason": "x"})));
+    assert_eq!(set.status, 401, "a development token is trusted in production: {set:?}");
+    // Even who leaves the settings away: the directory remembers.
+    let refused = run(&data, &["token", "--subject", "buyer"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+    assert_eq!(refused.problem()["code"], "NO_DEVELOPMENT_TOKENS");
+    assert_eq!(server.stop(Signal::TERM).0, Some(0));
+    assert!(!log_of(&data).contains("DEVELOPMENT MODE"));
+    // The settings left away by mistake must not open production data to development tokens.
+    self::refused(&data, &[], 1, "PRODUCTION_DATA");
+}
+
+#[test]
+fn what_a_verified_checkpoint_covers_may_be_forgotten_and_the_rest_still_adds_up() {
+    let (directory, data) = directory();
+    let offline = Offline::open(&data);
+    offline.open_sale(1, SaleTerms::default());
+    offline.reserve(1, 7, 1);
+    // Enough for several segments: a segment is forgotten as a whole.
+    for batch in 0..150u64 {
+        offline.command(|builder| {
+            let sku = builder.sku(SKU);
+            for n in 0..8_000 {
+                let id = ReservationId((u128::from(batch * 8_000 + n) << 8 | 0xff).to_be_bytes());
+                builder.reserve_one(id, CustomerId(9), Line { sku, quantity: 1 });
+            }
+        });
+    }
+    offline.reserve(2, 8, 1);
+    offline.stop();
+    let before = run(&data, &["explain", &id(1).to_string()]).json();
+    assert_eq!(before["now"]["state"], "held");
+
+    let file = directory.path().join("holdfast.toml");
+    fs::write(
+        &file,
+        "[log]\nkeep_bytes = 0\nretention_every_ms = 20\n[sequencer]\ncheckpoint_idle_ms = 50\n",
+    )
+    .expect("written");
+    let server = Server::start(&data, &["--config", file.to_str().expect("text")]);
+    let deadline = Instant::now() + PATIENCE;
+    let low = || {
+        let log = ReadOnlyLog::open(&data.join("log"), &ReadOnlyConfig::default()).expect("it can be read");
+        log.watermarks(StreamId::inventory_commands(Offline::partition())).low
+    };
+    while low() == Offset(0) {
+        assert!(Instant::now() < deadline, "nothing is forgotten");
+    }
+    server.kill();
+
+    // The state still knows what the log has forgotten.
+    let server = Server::start(&data, &[]);
+    assert_eq!(server.send("GET", "/readyz", "", None).status, 200);
+    server.stop(Signal::TERM);
+    let replayed = run(&data, &["replay"]).json();
+    assert!(replayed[Offline::partition().0 as usize]["from_offset"].as_u64() > Some(0), "{replayed}");
+    let forgotten = run(&data, &["explain", &id(1).to_string()]);
+    assert_eq!((forgotten.code, &forgotten.problem()["code"]), (1, &json!("UNKNOWN_ID")), "{forgotten:?}");
+    assert!(forgotten.stderr.contains("no longer reaches back"), "{forgotten:?}");
+    let recent = run(&data, &["explain", &id(2).to_string()]).json();
+    assert_eq!(recent["history"][0]["code"], "INSUFFICIENT_STOCK", "{recent}");
+}
+
+#[test]
+fn a_small_demo_is_exact() {
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    let data = directory.path().join("demo");
+    let arguments = ["demo", "--units", "20", "--buyers", "200", "--connections", "16", "--hold-ttl", "1s"];
+    let ran = run(&data, &arguments);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let last = ran.stdout.lines().last().expect("the verdict");
+    let verdict: serde_json::Value = serde_json::from_str(last).expect("the last line is JSON");
+    assert_eq!(
+        (&verdict["exact"], &verdict["counts"]["units_sold"]),
+        (&json!(true), &json!(20)),
+        "{verdict}"
+    );
 }

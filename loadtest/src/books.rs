@@ -7,7 +7,7 @@ mod clock;
 mod ledger;
 
 pub(crate) use clock::{ClockWatch, Moment, Stopwatch};
-pub(crate) use ledger::Books;
+pub(crate) use ledger::{Alarm, Books};
 
 use std::sync::Arc;
 

@@ -125,19 +125,19 @@ fn find_address(line: &str) -> Option<SocketAddr> {
 }
 
 impl Server {
-    /// Whether it has ended without being asked to.
-    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, ServerError> {
-        self.child.try_wait().map_err(ServerError::Control)
+    /// Waits until it has ended by itself, or was killed.
+    pub(crate) async fn wait(&mut self) -> Result<ExitStatus, ServerError> {
+        self.child.wait().await.map_err(ServerError::Control)
     }
 
-    /// `kill -9`: whatever it was doing, it does no more. Returns when the process is gone.
-    pub(crate) async fn kill(&mut self) -> Result<(), ServerError> {
-        self.child.kill().await.map_err(ServerError::Control)
+    /// Its process, while nobody has waited for its end.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
     }
 
     /// Asks it to end and waits until it has.
     pub(crate) async fn end(mut self) -> Result<ExitStatus, ServerError> {
-        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+        if let Some(pid) = self.pid() {
             kill_process(pid, Signal::TERM).map_err(|error| ServerError::Control(error.into()))?;
         }
         match timeout(ENDED_WITHIN, self.child.wait()).await {
@@ -145,6 +145,12 @@ impl Server {
             Err(_) => Err(ServerError::DoesNotEnd),
         }
     }
+}
+
+/// `kill -9`: whatever it was doing, it does no more. The process must not have been waited for.
+pub(crate) fn kill(pid: Pid) {
+    // Fails only if it has just ended by itself, which whoever waits for it will see.
+    let _ = kill_process(pid, Signal::KILL);
 }
 
 /// The last lines of a file, for a message about a failure.

@@ -74,6 +74,8 @@ pub(crate) enum Reply {
     Proceed,
     /// The machine was asked: the id is new and nothing is left.
     SoldOut(Position),
+    /// The machine was asked: the id is remembered.
+    Remembered,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -44,7 +44,7 @@ pub struct IntakeConfig {
     pub connections_max: NonZeroU32,
     /// Requests of one shard that wait for decisions. More are refused with 503. Default 65,536.
     pub waiting_max: NonZeroU32,
-    /// Records of one shard and partition that are written at the same time; what comes meanwhile makes up the next. Default 2.
+    /// Records of one shard and partition that are written at the same time; what comes meanwhile makes up the next. Default 4.
     pub records_in_flight_max: NonZeroU16,
     /// Reservations per second and shard that one customer may ask for, 0 for any number. More are refused with 429. Default 0.
     pub customer_requests_per_s: u32,
@@ -103,7 +103,7 @@ impl Default for IntakeConfig {
             header_bytes_max: nz32(16_384),
             connections_max: nz32(20_000),
             waiting_max: nz32(65_536),
-            records_in_flight_max: nz16(2),
+            records_in_flight_max: nz16(4),
             customer_requests_per_s: 0,
             gate: true,
         }

@@ -130,7 +130,11 @@ pub(crate) async fn serve(
     loop {
         tokio::select! {
             accepted = accept(shard, &listener) => match accepted {
-                Ok(stream) => drop(tokio::task::spawn_local(run(Rc::clone(shard), router.clone(), stream))),
+                Ok(stream) => {
+                    // Listed at once: the next one is accepted before this one is looked at.
+                    let listed = Listed::enter(shard);
+                    tokio::task::spawn_local(run(listed, router.clone(), stream));
+                }
                 Err(error) => {
                     // Out of file descriptors, most likely: those that are open must end first.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -169,33 +173,39 @@ async fn look_through(shard: Rc<Shard>) {
 /// Removes a connection from the list, however it ends.
 struct Listed(Rc<Shard>, Rc<Line>);
 
+impl Listed {
+    fn enter(shard: &Rc<Shard>) -> Self {
+        let line = Rc::new(Line {
+            phase: Cell::new(Phase::Idle),
+            since: Cell::new(Instant::now()),
+            is_new: Cell::new(true),
+            cut: Cell::new(false),
+            waker: RefCell::default(),
+        });
+        shard.connections.enter(Rc::clone(&line));
+        Self(Rc::clone(shard), line)
+    }
+}
+
 impl Drop for Listed {
     fn drop(&mut self) {
         self.0.connections.leave(&self.1);
     }
 }
 
-async fn run(shard: Rc<Shard>, router: api::Router, stream: TcpStream) {
-    let line = Rc::new(Line {
-        phase: Cell::new(Phase::Idle),
-        since: Cell::new(Instant::now()),
-        is_new: Cell::new(true),
-        cut: Cell::new(false),
-        waker: RefCell::default(),
-    });
-    shard.connections.enter(Rc::clone(&line));
-    let listed = Listed(Rc::clone(&shard), Rc::clone(&line));
+async fn run(listed: Listed, router: api::Router, stream: TcpStream) {
+    let Listed(shard, line) = &listed;
     let service = service_fn(|request| {
         line.is_new.set(false);
         line.enter(Phase::Request);
-        let (shard, line, router) = (Rc::clone(&shard), Rc::clone(&line), &router);
+        let (shard, line, router) = (Rc::clone(shard), Rc::clone(line), &router);
         async move {
             let answer = api::answer(&shard, router, request).await;
             line.enter(Phase::Idle);
             Ok::<_, std::convert::Infallible>(answer)
         }
     });
-    let io = Watched { io: TokioIo::new(stream), line: Rc::clone(&line) };
+    let io = Watched { io: TokioIo::new(stream), line: Rc::clone(line) };
     let bytes_max = shard.shared.config.header_bytes_max.get() as usize;
     let connection =
         http1::Builder::new().max_buf_size(bytes_max).pipeline_flush(true).serve_connection(io, service);
@@ -217,7 +227,6 @@ async fn run(shard: Rc<Shard>, router: api::Router, stream: TcpStream) {
     if let Err(error) = ended.await {
         tracing::debug!(%error, "a connection broke");
     }
-    drop(listed);
 }
 
 /// Notices when the first bytes of a request come.

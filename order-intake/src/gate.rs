@@ -1,5 +1,8 @@
-//! The sold-out gate: hopeless requests are refused without writing to the log.
+//! Questions to the machine before anything is written: the sold-out gate, and keys that were used elsewhere.
 //!
+//! # The sold-out gate
+//!
+//! Hopeless requests are refused without writing to the log.
 //! A SKU's gate closes in this thread when a decision says that nothing of it is left. A closed gate refuses nobody by
 //! itself. It changes who is asked: not the log, but the machine, between two of its records, and many requests at once.
 //! The machine looks whether it remembers the request's id, and whether a new reservation would be refused for want of
@@ -14,6 +17,13 @@
 //! question came has been answered; in a sold-out sale there are few. Two processes do not know of each other's
 //! commands: if both get the same key at the same time, one may refuse by its gate what the other's command is granted
 //! a moment later, when units come back in between. The key then stands for the grant.
+//!
+//! # Keys used elsewhere
+//!
+//! A machine remembers the ids of its own partition. A key that was used for a SKU of one partition and comes again with
+//! a SKU of another would not be recognised there, so the other partitions are asked first whether they remember it; those
+//! that have never seen a reservation are not. Two requests with one key and SKUs of different partitions that are under
+//! way at the same time do not see each other: each is decided, under an id of its own.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -79,34 +89,40 @@ impl Progress {
 
 struct Fence(SmallVec<[u64; 4]>);
 
-/// A request before a closed gate.
+/// Asks about a request.
+#[derive(Debug, Clone)]
 pub(crate) struct Question {
     pub(crate) id: ReservationId,
-    pub(crate) sku: Bytes,
-    pub(crate) waiter: WaiterKey,
+    /// Whether this SKU is sold out and the id new; without it, whether the id is remembered.
+    pub(crate) sku: Option<Bytes>,
 }
 
 /// What the machine says to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The id is remembered, or there may be something left.
+    /// There may be something left, or the gate has no say because the id is remembered; of a plain id, it is new.
     Proceed,
     /// The id is new and nothing is left.
     SoldOut(Position),
+    /// Asked about an id alone: it is remembered.
+    Remembered,
 }
 
-/// The gates of one thread.
+/// The gates of one thread, and its questions.
 pub(crate) struct Gate {
     closed: HashSet<Box<str>>,
-    waiting: Vec<VecDeque<(Fence, Question)>>,
+    /// Questions about ids alone, which wait for nothing.
+    lookups: Vec<VecDeque<(Question, WaiterKey)>>,
+    waiting: Vec<VecDeque<(Fence, (Question, WaiterKey))>>,
     questions: usize,
     progress: Arc<Progress>,
 }
 
 impl Gate {
     pub(crate) fn new(progress: Arc<Progress>, partitions: usize) -> Self {
+        let lookups = (0..partitions).map(|_| VecDeque::new()).collect();
         let waiting = (0..partitions).map(|_| VecDeque::new()).collect();
-        Self { closed: HashSet::new(), waiting, questions: 0, progress }
+        Self { closed: HashSet::new(), lookups, waiting, questions: 0, progress }
     }
 
     pub(crate) fn is_closed(&self, sku: &str) -> bool {
@@ -127,20 +143,25 @@ impl Gate {
         self.closed.len()
     }
 
-    pub(crate) fn ask(&mut self, partition: usize, question: Question) {
-        let fence = self.progress.fence(partition);
-        self.waiting[partition].push_back((fence, question));
+    pub(crate) fn ask(&mut self, partition: usize, question: Question, waiter: WaiterKey) {
+        if question.sku.is_some() {
+            let fence = self.progress.fence(partition);
+            self.waiting[partition].push_back((fence, (question, waiter)));
+        } else {
+            self.lookups[partition].push_back((question, waiter));
+        }
         self.questions += 1;
     }
 
-    /// Whether somebody waits before a closed gate.
+    /// Whether anything is to be asked.
     pub(crate) fn has_questions(&self) -> bool {
         self.questions > 0
     }
 
     /// The questions for a partition that may be asked now, oldest first.
-    pub(crate) fn due(&mut self, partition: usize) -> Vec<Question> {
-        let mut due = Vec::new();
+    pub(crate) fn due(&mut self, partition: usize) -> Vec<(Question, WaiterKey)> {
+        let lookups = &mut self.lookups[partition];
+        let mut due: Vec<_> = lookups.drain(..lookups.len().min(QUESTIONS_MAX)).collect();
         let waiting = &mut self.waiting[partition];
         while due.len() < QUESTIONS_MAX
             && waiting.front().is_some_and(|(fence, _)| self.progress.has_passed(partition, fence))
@@ -157,21 +178,26 @@ pub(crate) fn verdicts(
     machine: Option<&Machine>,
     status: &PartitionStatus,
     partition: PartitionId,
-    questions: &[(ReservationId, Bytes)],
+    questions: &[Question],
 ) -> Vec<Verdict> {
     let Some(machine) = machine else { return vec![Verdict::Proceed; questions.len()] };
     let seen = Offset(status.next_offset.0.saturating_sub(1));
-    let sold_out = Verdict::SoldOut(Position { partition, offset: seen, index: 0 });
+    let position = Position { partition, offset: seen, index: 0 };
     // Nearly always all ask about the same SKU.
     let mut last: Option<(&Bytes, bool)> = None;
     let mut verdicts = Vec::with_capacity(questions.len());
-    for (id, sku) in questions {
+    for Question { id, sku } in questions {
+        let Some(sku) = sku else {
+            verdicts.push(if machine.remembers(*id) { Verdict::Remembered } else { Verdict::Proceed });
+            continue;
+        };
         let is_sold_out = match last {
             Some((name, known)) if name == sku => known,
             _ => std::str::from_utf8(sku).is_ok_and(|sku| machine.is_sold_out(sku)),
         };
         last = Some((sku, is_sold_out));
-        verdicts.push(if is_sold_out && !machine.remembers(*id) { sold_out } else { Verdict::Proceed });
+        let refused = is_sold_out && !machine.remembers(*id);
+        verdicts.push(if refused { Verdict::SoldOut(position) } else { Verdict::Proceed });
     }
     verdicts
 }

@@ -69,7 +69,7 @@ impl Health {
         self.log.store(condition as u8, Ordering::Relaxed);
     }
 
-    /// Every partition was brought to where it can answer.
+    /// Every partition was brought to where it can answer, or stands still.
     pub(crate) fn is_started(&self) -> bool {
         self.started.load(Ordering::Acquire)
     }

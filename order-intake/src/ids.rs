@@ -61,13 +61,17 @@ impl Ids {
         }
         let hash = blake3::keyed_hash(&self.0.0, &input[..len]);
         let (head, _) = hash.as_bytes().split_first_chunk::<16>().expect("32 bytes begin with 16");
-        let mut id = *head;
-        // A log has at most 1,024 partitions.
-        let [_, _, high, low] = partition.0.to_be_bytes();
-        id[0] = high;
-        id[1] = low;
-        ReservationId(id)
+        in_partition(ReservationId(*head), partition)
     }
+}
+
+/// The id that the same attempt has in another partition.
+pub(crate) fn in_partition(mut id: ReservationId, partition: PartitionId) -> ReservationId {
+    // A log has at most 1,024 partitions.
+    let [_, _, high, low] = partition.0.to_be_bytes();
+    id.0[0] = high;
+    id.0[1] = low;
+    id
 }
 
 /// The partition that an id names. It may be one that does not exist.

@@ -78,6 +78,12 @@ impl Intake {
         self.shared.health.is_ready()
     }
 
+    /// Whether the start is over: requests are answered by every partition that does not stand still for good.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.shared.health.is_started()
+    }
+
     /// Waits until requests are answered, at most for `patience`. Says whether they are.
     #[must_use]
     pub fn wait_until_ready(&self, patience: Duration) -> bool {
@@ -91,8 +97,8 @@ impl Intake {
         self.stage.send_replace(Stage::Draining { until: Instant::now() + patience });
         let threads = std::mem::take(&mut *self.threads());
         // A thread that panicked has answered nobody.
-        let drained = threads.into_iter().map(|thread| thread.join().unwrap_or(false));
-        ShutdownReport { drained: drained.fold(true, |all, one| all && one) }
+        let drained: Vec<bool> = threads.into_iter().map(|thread| thread.join().unwrap_or(false)).collect();
+        ShutdownReport { drained: drained.into_iter().all(|one| one) }
     }
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<bool>>> {

@@ -2,6 +2,7 @@
 //! makes up the next one.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_contracts::command::BatchBuilder;
@@ -28,6 +29,8 @@ struct InFlight {
 pub(crate) struct Lane {
     partition: PartitionId,
     intake: IntakeId,
+    /// All intakes of this process.
+    intakes: Arc<[IntakeId]>,
     in_flight_max: usize,
     builder: BatchBuilder,
     /// The tag of the first command in `builder`, and of the next one.
@@ -44,6 +47,8 @@ pub(crate) struct Lane {
     records: Vec<Record>,
     /// The decisions cannot be read on.
     broken: bool,
+    /// Another process sends commands to this partition.
+    strangers: bool,
     pub(crate) sent: Sent,
 }
 
@@ -59,6 +64,7 @@ impl Lane {
     pub(crate) fn new(
         partition: PartitionId,
         intake: IntakeId,
+        intakes: Arc<[IntakeId]>,
         in_flight_max: usize,
         log: &dyn OrderedLog,
     ) -> Self {
@@ -68,6 +74,7 @@ impl Lane {
         Self {
             partition,
             intake,
+            intakes,
             in_flight_max,
             builder,
             pending: 0,
@@ -80,8 +87,18 @@ impl Lane {
             last_seq: None,
             records: Vec::new(),
             broken: false,
+            strangers: false,
             sent: Sent::default(),
         }
+    }
+
+    pub(crate) const fn partition(&self) -> PartitionId {
+        self.partition
+    }
+
+    /// Whether another process has sent commands to this partition.
+    pub(crate) const fn has_heard_strangers(&self) -> bool {
+        self.strangers
     }
 
     /// Whether no more commands are taken until some were written.
@@ -229,7 +246,7 @@ impl Lane {
         match error {
             // Asked again at the next wake-up.
             ReadError::Io(_) => {
-                tracing::warn!(partition = self.partition.0, %error, "decisions cannot be read now")
+                tracing::warn!(partition = self.partition.0, %error, "decisions cannot be read now");
             }
             _ => {
                 tracing::error!(partition = self.partition.0, %error, "decisions cannot be read any more");
@@ -259,8 +276,11 @@ impl Lane {
             }
         }
         self.last_seq = Some(seq);
-        if batch.header.intake_id == self.intake {
+        let intake = batch.header.intake_id;
+        if intake == self.intake {
             self.answer(&batch, &record.payload, waiters, sold_out);
+        } else if !self.strangers && intake != IntakeId(0) {
+            self.strangers = !self.intakes.contains(&intake);
         }
     }
 

@@ -13,6 +13,8 @@ const BACKLOG: i32 = 4_096;
 /// Binds `count` sockets to one address. Returns the address with the port that was chosen.
 pub(crate) fn bind(address: SocketAddr, count: usize) -> Result<(SocketAddr, Vec<TcpListener>), IntakeError> {
     let failed = |source| IntakeError::Listen { address, source };
+    // Sockets that share a port would share it with another server as well, and take half of its connections.
+    drop(socket(address).map_err(failed)?);
     let first = listener(address).map_err(failed)?;
     let chosen = first.local_addr().map_err(failed)?;
     let mut listeners = vec![first];
@@ -22,6 +24,15 @@ pub(crate) fn bind(address: SocketAddr, count: usize) -> Result<(SocketAddr, Vec
     Ok((chosen, listeners))
 }
 
+/// A socket that has the address to itself.
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// A socket that shares the address.
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;

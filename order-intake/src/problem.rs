@@ -68,8 +68,8 @@ kinds! {
 
 impl Kind {
     /// Whether a refusal of this kind is remembered under the reservation's id, which can be looked up then.
-    pub(crate) fn names_reservation(kind: &Self) -> bool {
-        kind != &IDEMPOTENCY_CONFLICT && kind != &MEMORY_FULL && kind.status != 403
+    pub(crate) fn is_remembered(&self) -> bool {
+        self != &IDEMPOTENCY_CONFLICT && self != &MEMORY_FULL && self.status != 403
     }
 
     /// The kind that a refusal is told as.
@@ -116,10 +116,17 @@ pub(crate) struct Problem {
     pub(crate) kind: &'static Kind,
     pub(crate) detail: Cow<'static, str>,
     pub(crate) faults: Vec<Fault>,
+    pub(crate) retry_after_s: Option<u32>,
+    /// What goes with a refusal of the machine.
+    pub(crate) refusal: Option<Box<Refusal>>,
+}
+
+/// A refusal of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Refusal {
     /// The SKU to blame, and a number that goes with the reason.
     pub(crate) sku: Option<Name>,
     pub(crate) value: Option<(&'static str, u64)>,
-    pub(crate) retry_after_s: Option<u32>,
     /// What was decided about which reservation, where, and by whom.
     pub(crate) reservation: Option<ReservationId>,
     pub(crate) decided: Option<(Position, DecidedBy)>,
@@ -151,17 +158,7 @@ impl Problem {
             429 | 503 => Some(1),
             _ => None,
         };
-        Self {
-            kind,
-            detail: detail.into(),
-            faults: Vec::new(),
-            sku: None,
-            value: None,
-            retry_after_s,
-            reservation: None,
-            decided: None,
-            replay: false,
-        }
+        Self { kind, detail: detail.into(), faults: Vec::new(), retry_after_s, refusal: None }
     }
 
     pub(crate) fn plain(kind: &'static Kind) -> Self {
@@ -176,17 +173,24 @@ impl Problem {
         problem
     }
 
-    /// A refusal of the machine.
-    pub(crate) fn refused(reason: Reason, sku: Option<Name>, value: u64) -> Self {
-        let value = match reason {
-            Reason::PurchaseLimit => Some(("allowed", value)),
-            Reason::InsufficientStock => Some(("available", value)),
-            Reason::ExtendLimit => Some(("allowed_ms", value)),
-            Reason::StockChanged => Some(("on_hand", value)),
-            Reason::StockBelowPromised => Some(("reducible", value)),
-            _ => None,
+    /// A refusal of the machine, and what goes with it.
+    pub(crate) fn refused(reason: Reason, refusal: Refusal) -> Self {
+        Self { refusal: Some(Box::new(refusal)), ..Self::plain(Kind::of(reason)) }
+    }
+}
+
+impl Refusal {
+    /// The SKU to blame, and the number that goes with the reason, under its name.
+    pub(crate) fn of(reason: Reason, sku: Option<Name>, value: u64) -> Self {
+        let name = match reason {
+            Reason::PurchaseLimit => "allowed",
+            Reason::InsufficientStock => "available",
+            Reason::ExtendLimit => "allowed_ms",
+            Reason::StockChanged => "on_hand",
+            Reason::StockBelowPromised => "reducible",
+            _ => return Self { sku, ..Self::default() },
         };
-        Self { sku, value, ..Self::plain(Kind::of(reason)) }
+        Self { sku, value: Some((name, value)), ..Self::default() }
     }
 }
 

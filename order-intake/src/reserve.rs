@@ -6,22 +6,25 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use holdfast_contracts::command::Line;
+use holdfast_contracts::decision::Reason;
 use holdfast_contracts::limits::{QUANTITY_MAX, RESERVE_LINES_MAX, SKU_BYTES_MAX};
-use holdfast_contracts::{PartitionId, Position, ReservationId};
+use holdfast_contracts::{PartitionId, ReservationId};
 use hyper::Request;
 use hyper::body::Incoming;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use crate::answer::{Answer, Decided, Reply as Waited};
+use crate::answer::{Answer, Decided, Name, Reply as Waited};
 use crate::auth::Principal;
-use crate::ids::Operation;
+use crate::gate::Question;
+use crate::ids::{Operation, in_partition};
 use crate::metrics::{Route, count};
 use crate::problem::{
-    DecidedBy, INSUFFICIENT_STOCK, Kind, LINES_IN_SEVERAL_PARTITIONS, OUTCOME_UNKNOWN, OVERLOADED, Problem,
+    DecidedBy, IDEMPOTENCY_CONFLICT, Kind, LINES_IN_SEVERAL_PARTITIONS, OUTCOME_UNKNOWN, OVERLOADED, Problem,
+    Refusal,
 };
 use crate::respond::{About, Reply, Reservation};
-use crate::shard::{GateQuestion, Shard, Wait, not_written};
+use crate::shard::{Shard, Wait, not_written};
 use crate::{body, headers, json};
 
 #[derive(Deserialize)]
@@ -51,7 +54,7 @@ pub(crate) async fn post(shard: &Rc<Shard>, request: Request<Incoming>) -> Reply
     let reply = match answer(shard, &mut about, &head.headers, body, began).await {
         Ok(reply) => reply,
         Err(problem) => {
-            if problem.replay {
+            if problem.refusal.as_ref().is_some_and(|refusal| refusal.replay) {
                 count(&shard.metrics.replays, 1);
             }
             shard.arena.borrow_mut().problem(&about, &problem)
@@ -80,6 +83,9 @@ async fn answer(
     let wanted: Body<'_> = json::read(&bytes)?;
     let partition = check(shard, &wanted)?;
     let id = shard.shared.ids.attempt(Operation::Reserve, &principal.subject, b"", &key, partition);
+    if is_used_elsewhere(shard, partition, id, until).await? {
+        return Err(Problem::plain(&IDEMPOTENCY_CONFLICT));
+    }
     if let Some(sold_out) = before_gate(shard, &wanted, partition, id, until).await? {
         return Err(sold_out);
     }
@@ -123,6 +129,26 @@ fn check(shard: &Shard, wanted: &Body<'_>) -> Result<PartitionId, Problem> {
     }
 }
 
+/// Whether the key of this request was used for SKUs of another partition.
+async fn is_used_elsewhere(
+    shard: &Shard,
+    partition: PartitionId,
+    id: ReservationId,
+    until: Instant,
+) -> Result<bool, Problem> {
+    let question = |other| Question { id: in_partition(id, other), sku: None };
+    let elsewhere = shard.elsewhere(partition);
+    let waits: Result<SmallVec<[Wait; 4]>, Problem> =
+        elsewhere.map(|other| shard.ask(other, until, question(other))).collect();
+    for wait in waits? {
+        if matches!(wait.await, Waited::Remembered) {
+            return Ok(true);
+        }
+    }
+    shard.shared.note_reserved_in(partition);
+    Ok(false)
+}
+
 /// Asks the machine about a request of which a SKU's gate is closed. A problem if it is refused.
 async fn before_gate(
     shard: &Rc<Shard>,
@@ -137,15 +163,14 @@ async fn before_gate(
     let Some(line) = wanted.lines.iter().find(|line| shard.is_gate_closed(&line.sku)) else {
         return Ok(None);
     };
-    let question = GateQuestion { id, sku: Bytes::copy_from_slice(line.sku.as_bytes()) };
+    let question = Question { id, sku: Some(Bytes::copy_from_slice(line.sku.as_bytes())) };
     match shard.ask(partition, until, question)?.await {
         Waited::SoldOut(position) => {
             count(&shard.metrics.gate_refusals, 1);
-            let mut problem = Problem::plain(&INSUFFICIENT_STOCK);
-            problem.sku = Some(line.sku.clone().into_owned().into());
-            problem.value = Some(("available", 0));
-            problem.decided = Some((position, DecidedBy::Gate));
-            Ok(Some(problem))
+            let sku = Some(line.sku.clone().into_owned().into());
+            let mut refusal = Refusal::of(Reason::InsufficientStock, sku, 0);
+            refusal.decided = Some((position, DecidedBy::Gate));
+            Ok(Some(Problem::refused(Reason::InsufficientStock, refusal)))
         }
         _ => {
             shard.open_gate(&line.sku);
@@ -176,7 +201,7 @@ fn tell(shard: &Shard, about: &About, id: ReservationId, waited: Waited) -> Resu
         Waited::Late => Ok(shard.arena.borrow_mut().pending(about, id)),
         Waited::NotWritten(why) => Err(not_written(why)),
         Waited::Unknown => Err(Problem::plain(&OUTCOME_UNKNOWN)),
-        Waited::Proceed | Waited::SoldOut(_) => Err(Problem::plain(&OVERLOADED)),
+        Waited::Proceed | Waited::SoldOut(_) | Waited::Remembered => Err(Problem::plain(&OVERLOADED)),
     }
 }
 
@@ -185,7 +210,7 @@ fn told(shard: &Shard, about: &About, id: ReservationId, decided: &Decided) -> R
         Answer::Reserved { expires_in_ms, lines } => ("held", lines, Some(*expires_in_ms)),
         Answer::Waiting { lines } => ("waiting", lines, None),
         Answer::Refused { reason, sku, value } => {
-            return Err(refused(Problem::refused(*reason, sku.clone(), *value), id, decided));
+            return Err(refused(*reason, sku.clone(), *value, Some(id), decided));
         }
         _ => return Err(Problem::plain(&OUTCOME_UNKNOWN)),
     };
@@ -205,15 +230,24 @@ fn told(shard: &Shard, about: &About, id: ReservationId, decided: &Decided) -> R
     Ok(shard.arena.borrow_mut().reservation(about, status, &told))
 }
 
-/// Says about a refusal where it was decided.
-pub(crate) fn refused(problem: Problem, id: ReservationId, decided: &Decided) -> Problem {
-    // The place of a refusal is not remembered: a replay is told where it was repeated.
-    let position: Position = decided.position;
-    let reservation = Kind::names_reservation(problem.kind).then_some(id);
-    Problem {
-        reservation,
-        decided: Some((position, DecidedBy::Sequencer)),
-        replay: decided.replay,
-        ..problem
-    }
+/// A refusal of the machine as it is told.
+///
+/// The place of a refusal is not remembered: a repetition is told where it was repeated.
+pub(crate) fn refused(
+    reason: Reason,
+    sku: Option<Name>,
+    value: u64,
+    id: Option<ReservationId>,
+    decided: &Decided,
+) -> Problem {
+    let is_remembered = Kind::of(reason).is_remembered();
+    Problem::refused(
+        reason,
+        Refusal {
+            reservation: id.filter(|_| is_remembered),
+            decided: Some((decided.position, DecidedBy::Sequencer)),
+            replay: decided.replay,
+            ..Refusal::of(reason, sku, value)
+        },
+    )
 }

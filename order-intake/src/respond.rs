@@ -10,7 +10,7 @@ use hyper::{Response, StatusCode};
 use crate::answer::LineAnswer;
 use crate::headers::{IDEMPOTENT_REPLAY, PREFERENCE_APPLIED, TRACE_ID};
 use crate::json::Write;
-use crate::problem::{DecidedBy, Problem};
+use crate::problem::{DecidedBy, Problem, Refusal};
 use crate::trace::{Trace, hex};
 
 pub(crate) type Reply = Response<Full<Bytes>>;
@@ -110,7 +110,7 @@ impl Arena {
         let body = self.write(|out| write_problem(out, about, problem));
         let mut response = self.finish(about, problem.kind.status, PROBLEM_JSON, body);
         let headers = response.headers_mut();
-        if problem.replay {
+        if problem.refusal.as_ref().is_some_and(|refusal| refusal.replay) {
             headers.insert(&IDEMPOTENT_REPLAY, TRUE);
         }
         if let Some(seconds) = problem.retry_after_s {
@@ -219,30 +219,36 @@ fn write_problem(out: &mut BytesMut, about: &About, problem: &Problem) {
     if !problem.faults.is_empty() {
         out.text("]");
     }
-    if let Some(id) = problem.reservation {
+    if let Some(seconds) = problem.retry_after_s {
+        out.text(",\"retry_after_ms\":");
+        out.number(u64::from(seconds) * 1_000);
+    }
+    if let Some(refusal) = &problem.refusal {
+        write_refusal(out, refusal);
+    }
+    out.text("}");
+}
+
+fn write_refusal(out: &mut BytesMut, refusal: &Refusal) {
+    if let Some(id) = refusal.reservation {
         out.text(",\"reservation_id\":\"");
         out.extend_from_slice(&hex(id.0));
         out.text("\"");
     }
-    if let Some(sku) = &problem.sku {
+    if let Some(sku) = &refusal.sku {
         out.text(",\"sku\":");
         out.string(sku.as_str());
     }
-    if let Some((name, value)) = problem.value {
+    if let Some((name, value)) = refusal.value {
         out.text(",\"");
         out.text(name);
         out.text("\":");
         out.number(value);
     }
-    if let Some(seconds) = problem.retry_after_s {
-        out.text(",\"retry_after_ms\":");
-        out.number(u64::from(seconds) * 1_000);
-    }
-    if let Some((position, by)) = problem.decided {
+    if let Some((position, by)) = refusal.decided {
         out.text(",");
         write_decided(out, position, by);
     }
-    out.text("}");
 }
 
 /// Puts the trace id on an answer that was not written here.

@@ -1,25 +1,23 @@
 //! One thread: what it has under way, and what it does when the log moves.
 
+mod tasks;
+mod wait;
+
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
 use std::net::TcpListener;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use holdfast_contracts::PartitionId;
 use holdfast_contracts::command::BatchBuilder;
-use holdfast_contracts::{IntakeId, PartitionId};
-use holdfast_log::StreamId;
 use tokio::runtime::LocalOptions;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
-use crate::answer::{NotWritten, Reply};
+use crate::answer::Reply;
 use crate::auth::{Principal, Tokens};
 use crate::connection::Connections;
-use crate::gate::{self, Gate, Question, Verdict};
+use crate::gate::{Gate, Question};
 use crate::headers;
 use crate::health::Condition;
 use crate::lane::Lane;
@@ -29,11 +27,10 @@ use crate::rate::Rates;
 use crate::respond::{About, Arena};
 use crate::shared::Shared;
 use crate::trace::{Trace, Traces};
-use crate::waiters::{Awaited, WaiterKey, Waiters};
+use crate::waiters::{Awaited, Waiters};
 use crate::{connection, startup};
 
-/// How often waits are looked through for those whose time is up.
-const SWEEP: Duration = Duration::from_millis(10);
+pub(crate) use wait::{Wait, not_written};
 
 /// What the threads of an intake do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,9 +87,9 @@ pub(crate) fn run(
     let shard = Rc::new(Shard::new(Arc::clone(shared), number));
     CURRENT.set(Some(Rc::clone(&shard)));
     let drained = runtime.block_on(async {
-        tokio::task::spawn_local(read_decisions(Rc::clone(&shard)));
-        tokio::task::spawn_local(send_pending(Rc::clone(&shard)));
-        tokio::task::spawn_local(sweep(Rc::clone(&shard)));
+        tokio::task::spawn_local(tasks::read_decisions(Rc::clone(&shard)));
+        tokio::task::spawn_local(tasks::send_pending(Rc::clone(&shard)));
+        tokio::task::spawn_local(tasks::sweep(Rc::clone(&shard)));
         if number == 0 {
             tokio::task::spawn_local(startup::watch_over(Arc::clone(shared)));
         }
@@ -107,10 +104,12 @@ pub(crate) fn run(
 impl Shard {
     fn new(shared: Arc<Shared>, number: usize) -> Self {
         let config = &shared.config;
-        // 0 is nobody. A number that was used before would only be looked at for decisions that are over.
-        let intake = IntakeId(getrandom::u64().unwrap_or(number as u64) | 1);
+        let intake = shared.intakes[number];
         let in_flight_max = usize::from(config.records_in_flight_max.get());
-        let lane = |number| Lane::new(PartitionId(number), intake, in_flight_max, shared.log.as_ref());
+        let lane = |number| {
+            let intakes = Arc::clone(&shared.intakes);
+            Lane::new(PartitionId(number), intake, intakes, in_flight_max, shared.log.as_ref())
+        };
         let partitions = shared.partitions as usize;
         Self {
             number,
@@ -240,12 +239,22 @@ impl Shard {
         self.shared.config.gate && self.gate.borrow().is_closed(sku)
     }
 
-    /// Asks the machine about a request before a closed gate.
+    /// Partitions besides `own` that may remember reservations and can be asked.
+    pub(crate) fn elsewhere(&self, own: PartitionId) -> impl Iterator<Item = PartitionId> {
+        let may_remember = move |it: &PartitionId| {
+            *it != own
+                && self.shared.is_reserved_in(*it)
+                && self.shared.health.partition(*it) == Condition::Good
+        };
+        (0..self.shared.partitions).map(PartitionId).filter(may_remember)
+    }
+
+    /// Asks the machine about a request, before anything is written.
     pub(crate) fn ask(
         &self,
         partition: PartitionId,
         until: Instant,
-        question: GateQuestion,
+        question: Question,
     ) -> Result<Wait, Problem> {
         self.admit(partition)?;
         let mut waiters = self.waiters.borrow_mut();
@@ -255,8 +264,7 @@ impl Shard {
         if waiters.len() == 1 {
             self.somebody_waits.notify_one();
         }
-        let question = Question { id: question.id, sku: question.sku, waiter };
-        self.gate.borrow_mut().ask(partition.0 as usize, question);
+        self.gate.borrow_mut().ask(partition.0 as usize, question, waiter);
         self.something_pending.notify_one();
         Ok(Wait(Some(waiter)))
     }
@@ -275,6 +283,9 @@ impl Shard {
             let mut gate = self.gate.borrow_mut();
             for lane in lanes.iter_mut() {
                 lane.read(log, &mut waiters, &mut |sku| gate.close(sku));
+                if lane.has_heard_strangers() {
+                    self.shared.note_reserved_in(lane.partition());
+                }
             }
         }
         self.send();
@@ -312,7 +323,7 @@ impl Shard {
             self.asking[number].set(false);
             return;
         }
-        tokio::task::spawn_local(ask_all(Rc::clone(self), partition, due));
+        tokio::task::spawn_local(tasks::ask_all(Rc::clone(self), partition, due));
     }
 
     /// Answers those whose time is up.
@@ -325,117 +336,5 @@ impl Shard {
             Some(awaited) if lanes[awaited.lane].is_durable(awaited.tag) => Some(Reply::Late),
             Some(_) => (now >= until + patience).then_some(Reply::Unknown),
         });
-    }
-}
-
-/// A request before a closed gate.
-pub(crate) struct GateQuestion {
-    pub(crate) id: holdfast_contracts::ReservationId,
-    pub(crate) sku: bytes::Bytes,
-}
-
-/// Asks a partition about all requests before closed gates, again and again until there are none.
-async fn ask_all(shard: Rc<Shard>, partition: PartitionId, mut due: Vec<Question>) {
-    let number = partition.0 as usize;
-    while !due.is_empty() {
-        let questions: Vec<_> = due.iter().map(|it| (it.id, it.sku.clone())).collect();
-        let (answer, answered) = oneshot::channel();
-        let asked = shard.shared.sequencer.query(
-            partition,
-            Box::new(move |machine, status| {
-                // The shard may have ended meanwhile.
-                answer.send(gate::verdicts(machine, status, partition, &questions)).ok();
-            }),
-        );
-        let verdicts = if asked.is_ok() { answered.await.unwrap_or_default() } else { Vec::new() };
-        let mut verdicts: VecDeque<Verdict> = verdicts.into();
-        let mut waiters = shard.waiters.borrow_mut();
-        for question in due {
-            // Who cannot be answered here is answered by the log.
-            let reply = match verdicts.pop_front() {
-                Some(Verdict::SoldOut(position)) => Reply::SoldOut(position),
-                Some(Verdict::Proceed) | None => Reply::Proceed,
-            };
-            waiters.complete(question.waiter, reply);
-        }
-        drop(waiters);
-        due = shard.gate.borrow_mut().due(number);
-    }
-    shard.asking[number].set(false);
-}
-
-/// Wakes whenever decisions come.
-async fn read_decisions(shard: Rc<Shard>) {
-    let mut subscriptions = Vec::new();
-    poll_fn(|context| {
-        if subscriptions.is_empty() {
-            let streams =
-                (0..shard.shared.partitions).map(|it| StreamId::inventory_decisions(PartitionId(it)));
-            subscriptions =
-                streams.map(|it| shard.shared.log.subscribe(it, context.waker().clone())).collect();
-        }
-        shard.turn();
-        Poll::<()>::Pending
-    })
-    .await;
-}
-
-/// Sends what has come while other requests were looked at: a batch is what one round of the event loop brought.
-async fn send_pending(shard: Rc<Shard>) {
-    loop {
-        shard.something_pending.notified().await;
-        shard.send();
-    }
-}
-
-async fn sweep(shard: Rc<Shard>) {
-    loop {
-        if shard.waiters.borrow().len() == 0 {
-            shard.somebody_waits.notified().await;
-        }
-        tokio::time::sleep(SWEEP).await;
-        // A log that failed or made room does not show in the decisions.
-        shard.turn();
-        shard.sweep(Instant::now());
-    }
-}
-
-/// Waits for a reply. Dropped, it gives its place away; what was sent is decided all the same.
-pub(crate) struct Wait(Option<WaiterKey>);
-
-impl Future for Wait {
-    type Output = Reply;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
-        let Some(key) = self.0 else { return Poll::Ready(Reply::Unknown) };
-        let polled = CURRENT.with_borrow(|current| {
-            current.as_ref().and_then(|shard| shard.waiters.borrow_mut().poll(key, context.waker()))
-        });
-        match polled {
-            Some(reply) => {
-                self.0 = None;
-                Poll::Ready(reply)
-            }
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        let Some(key) = self.0.take() else { return };
-        CURRENT.with_borrow(|current| {
-            if let Some(shard) = current {
-                shard.waiters.borrow_mut().leave(key);
-            }
-        });
-    }
-}
-
-/// What is told about a command that was not written.
-pub(crate) fn not_written(why: NotWritten) -> Problem {
-    match why {
-        NotWritten::DiskFull => Problem::plain(&DISK_FULL),
-        NotWritten::Unavailable => Problem::new(&UNAVAILABLE, "The log takes no commands."),
     }
 }

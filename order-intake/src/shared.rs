@@ -1,9 +1,10 @@
 //! What all threads of an intake share. Nothing in here is locked on the way of a request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use holdfast_contracts::PartitionId;
 use holdfast_contracts::murmur2::partition_of;
+use holdfast_contracts::{IntakeId, PartitionId};
 use holdfast_core::Machine;
 use holdfast_engine::Sequencer;
 use holdfast_log::{OrderedLog, Topic};
@@ -14,7 +15,7 @@ use crate::error::IntakeError;
 use crate::gate::Progress;
 use crate::health::Health;
 use crate::ids::Ids;
-use crate::keys::{DevelopmentKeys, IdKey, PublicKeys};
+use crate::keys::{DevelopmentKeys, IdKey, KeyError, PublicKeys};
 use crate::metrics::ShardMetrics;
 
 pub(crate) struct Shared {
@@ -25,6 +26,10 @@ pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
     pub(crate) ids: Ids,
     pub(crate) partitions: u32,
+    /// The threads as the log knows them.
+    pub(crate) intakes: Arc<[IntakeId]>,
+    /// Partitions whose machines may remember reservations.
+    reserved_in: Vec<AtomicBool>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) metrics: Vec<Arc<ShardMetrics>>,
 }
@@ -54,6 +59,8 @@ impl Shared {
             verifier: Verifier::new(&config.auth, keys, ids.clone()),
             ids,
             partitions,
+            intakes: (0..shards).map(|_| intake_id()).collect::<Result<_, _>>()?,
+            reserved_in: (0..partitions).map(|_| AtomicBool::new(false)).collect(),
             progress: Arc::new(Progress::new(shards, partitions as usize)),
             metrics: (0..shards).map(|_| Arc::default()).collect(),
             config,
@@ -62,8 +69,26 @@ impl Shared {
         })
     }
 
+    /// Whether the machine of a partition may remember reservations.
+    pub(crate) fn is_reserved_in(&self, partition: PartitionId) -> bool {
+        self.reserved_in[partition.0 as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_reserved_in(&self, partition: PartitionId) {
+        let noted = &self.reserved_in[partition.0 as usize];
+        // Written once and read with every request.
+        if !noted.load(Ordering::Relaxed) {
+            noted.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The partition that a SKU belongs to.
     pub(crate) fn partition(&self, sku: &str) -> PartitionId {
         partition_of(sku, self.partitions)
     }
+}
+
+/// An id that no intake had before. 0 is nobody.
+fn intake_id() -> Result<IntakeId, KeyError> {
+    getrandom::u64().map(|id| IntakeId(id | 1)).map_err(|_| KeyError::Random)
 }

@@ -48,7 +48,8 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
                 }
                 PartitionState::Loading | PartitionState::Replaying => Condition::Starting,
             };
-            all_ready &= matches!(stage, Stage::Ready);
+            // One that stands still for good must not keep the others from answering.
+            all_ready &= matches!(stage, Stage::Ready) || condition == Condition::Stopped;
             shared.health.set_partition(status.partition, condition);
         }
         shared.health.set_log(match shared.log.status() {
@@ -107,6 +108,7 @@ async fn after_replay(shared: &Shared, partition: PartitionId) -> Option<Stage> 
     };
     shared.sequencer.query(partition, Box::new(look)).ok()?;
     if !answered.await.ok()?? {
+        shared.note_reserved_in(partition);
         return Some(Stage::Ticking);
     }
     let mut builder = BatchBuilder::default();

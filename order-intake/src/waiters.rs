@@ -145,3 +145,59 @@ impl Waiters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(waiters: &mut Waiters, key: WaiterKey) -> Option<Reply> {
+        waiters.poll(key, Waker::noop())
+    }
+
+    #[test]
+    fn a_reply_is_taken_once_and_the_place_is_used_again() {
+        let mut waiters = Waiters::new(2);
+        let now = Instant::now();
+        let first = waiters.enter(now, None).unwrap();
+        assert!(poll(&mut waiters, first).is_none());
+        waiters.complete(first, Reply::Late);
+        waiters.complete(first, Reply::Unknown);
+        assert!(matches!(poll(&mut waiters, first), Some(Reply::Late)));
+        let second = waiters.enter(now, None).unwrap();
+        assert_ne!(first, second);
+        // Whatever still comes for the first is not for the second.
+        waiters.complete(first, Reply::Unknown);
+        waiters.leave(first);
+        assert!(poll(&mut waiters, second).is_none());
+        assert_eq!(waiters.len(), 1);
+    }
+
+    #[test]
+    fn there_are_as_many_places_as_there_are() {
+        let mut waiters = Waiters::new(2);
+        let now = Instant::now();
+        let keys: Vec<_> = (0..3).map(|_| waiters.enter(now, None)).collect();
+        assert!(keys[1].is_some() && keys[2].is_none());
+        waiters.leave(keys[0].unwrap());
+        assert!(waiters.enter(now, None).is_some());
+    }
+
+    #[test]
+    fn only_those_whose_time_is_up_are_asked_about() {
+        let mut waiters = Waiters::new(4);
+        let now = Instant::now();
+        let later = now + std::time::Duration::from_secs(1);
+        let awaited = Some(Awaited { lane: 3, tag: 7 });
+        let (due, not_due) = (waiters.enter(now, awaited).unwrap(), waiters.enter(later, None).unwrap());
+        let mut asked = Vec::new();
+        waiters.sweep(now, |until, awaited| {
+            asked.push((until, awaited));
+            None
+        });
+        assert_eq!(asked, [(now, awaited)]);
+        assert!(poll(&mut waiters, due).is_none(), "it may wait on");
+        waiters.sweep(now, |_, _| Some(Reply::Late));
+        assert!(poll(&mut waiters, due).is_some());
+        assert!(poll(&mut waiters, not_due).is_none());
+    }
+}

@@ -246,3 +246,34 @@ fn skus_are_spread_over_partitions_and_lines_must_share_one() {
     let refused = buyer.reserve("both", &body).problem(400, "LINES_IN_SEVERAL_PARTITIONS");
     assert_eq!(refused.text("/errors/0/pointer"), "/lines/1/sku");
 }
+
+#[test]
+fn a_key_is_one_key_in_all_partitions() {
+    let server = Server::with(Setting { partitions: 4, ..Setting::default() });
+    let skus: Vec<String> = (0..16).map(|n| format!("sku-{n}")).collect();
+    let names: Vec<&str> = skus.iter().map(String::as_str).collect();
+    for sku in &names {
+        server.stock(sku, 10);
+    }
+    server.define("sale", &names, "");
+    server.change("sale", "open");
+    let mut buyer = server.buyer("one");
+    let first = buyer.reserve("k", &line("sku-0", 1)).expect(201);
+    let before = server.commands().len();
+    let mut elsewhere = 0;
+    for sku in &names[1..] {
+        let conflict = buyer.reserve("k", &line(sku, 1)).problem(409, "IDEMPOTENCY_CONFLICT");
+        elsewhere += usize::from(conflict.json().get("position").is_none());
+    }
+    assert!(elsewhere > 0, "some SKUs are in other partitions");
+    assert_eq!(server.commands().len(), before + names.len() - 1 - elsewhere);
+    // Somebody else's key is another one, also when it reads the same.
+    server.buyer("two").reserve("k", &line("sku-1", 1)).expect(201);
+    let server = server.restart();
+    let mut buyer = server.buyer("one");
+    for sku in &names[1..] {
+        buyer.reserve("k", &line(sku, 1)).problem(409, "IDEMPOTENCY_CONFLICT");
+    }
+    let again = buyer.reserve("k", &line("sku-0", 1)).expect(200).replayed();
+    assert_eq!(again.get("/position"), first.get("/position"));
+}

@@ -37,11 +37,7 @@ impl Case {
         let Settings { partition, partitions, log_id } = self.settings;
         let _ = writeln!(text, "partition {partition} of {partitions}\nlog {log_id}");
         for record in &self.records {
-            let _ = write!(text, "record {} ", record.append_time_ms);
-            for byte in &record.payload {
-                let _ = write!(text, "{byte:02x}");
-            }
-            text.push('\n');
+            let _ = writeln!(text, "record {} {}", record.append_time_ms, to_hex(&record.payload));
             for line in record.described() {
                 let _ = writeln!(text, "#   {line}");
             }
@@ -96,7 +92,17 @@ impl Case {
     }
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+/// Bytes as hexadecimal digits.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Reads what [`to_hex`] writes.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> =
         text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
     let (pairs, rest) = digits.as_chunks::<2>();

@@ -66,7 +66,19 @@ impl Generator {
         log_id[..8].copy_from_slice(&rng.next().to_be_bytes());
         let partition = PartitionId(rng.between_u32(0, scenario.partitions - 1));
         let settings = Settings { partition, partitions: scenario.partitions, log_id: LogId(log_id) };
-        let pool = pool(&scenario, partition, &mut rng);
+        Self::of(scenario, settings, rng)
+    }
+
+    /// A generator for a partition of a world that somebody else has drawn: `scenario` is used as it is, but for the
+    /// number of partitions.
+    #[must_use]
+    pub fn of_partition(scenario: &Scenario, settings: Settings) -> Self {
+        let rng = Rng::new(scenario.seed ^ splitmix64(u64::from(settings.partition.0) + 1));
+        Self::of(Scenario { partitions: settings.partitions, ..scenario.clone() }, settings, rng)
+    }
+
+    fn of(scenario: Scenario, settings: Settings, mut rng: Rng) -> Self {
+        let pool = pool(&scenario, settings.partition, &mut rng);
         let wanted = match scenario.popularity {
             Popularity::OneHot => (0..scenario.skus).map(|n| if n == 0 { 90 } else { 3 }).collect(),
             Popularity::Even => vec![1; scenario.skus],
@@ -90,6 +102,12 @@ impl Generator {
             admin: Vec::new(),
             draft: Draft::default(),
         }
+    }
+
+    /// The time by the clock of everybody whose clock is right.
+    #[must_use]
+    pub const fn wall_ms(&self) -> u64 {
+        self.wall
     }
 
     /// What the machine must be made with.

@@ -58,6 +58,7 @@ pub mod rng;
 pub mod run;
 pub mod shrink;
 pub mod subject;
+pub mod world;
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use crate::marks::Marks;
 use crate::model::{Model, Settings};
 use crate::record::Record;
 use crate::subject::{Applied, Machine, apply_framed};
+use crate::world::WorldMarks;
 
 /// What a run has done.
 #[derive(Debug, Clone, Default)]
@@ -28,11 +29,28 @@ pub struct Stats {
     pub events: u64,
     /// Situations met.
     pub marks: Marks,
+    /// Worlds; they are not counted among the runs.
+    pub worlds: u64,
+    /// Things that happened in them.
+    pub actions: u64,
+    /// Situations met in them.
+    pub world: WorldMarks,
+}
+
+/// What a seed puts on trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The machine alone.
+    Machine,
+    /// The engine and everything around it.
+    World,
 }
 
 /// A run that went wrong.
 #[derive(Debug, Clone)]
 pub struct Failure {
+    /// The part of the seed that failed.
+    pub part: Part,
     /// The seed, if it came from one.
     pub seed: Option<u64>,
     /// The options of the seed, or where the case came from.
@@ -48,7 +66,16 @@ impl fmt::Display for Failure {
         if let Some(seed) = self.seed {
             writeln!(f, "seed {seed}")?;
         }
-        write!(f, "{}\nrecord {}: {}", self.options, self.offset, self.what)
+        let step = if self.part == Part::World { "action" } else { "record" };
+        write!(f, "{}\n{step} {}: {}", self.options, self.offset, self.what)
+    }
+}
+
+impl Failure {
+    /// What was noticed, without the numbers in it.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        self.what.chars().filter(|c| !c.is_ascii_digit()).take(60).collect()
     }
 }
 
@@ -168,10 +195,23 @@ impl<M: Machine> Trial<M> {
 /// Where it went wrong.
 pub fn run_case<M: Machine>(case: &Case) -> Result<Stats, Failure> {
     let mut trial = Trial::<M>::new(case.settings);
-    run(&mut trial, |trial| case.records.get(usize::try_from(trial.offset).ok()?).cloned())
-        .map_err(|(offset, what)| Failure { seed: None, options: case.about.clone(), offset, what })?;
+    run(&mut trial, |trial| case.records.get(usize::try_from(trial.offset).ok()?).cloned()).map_err(
+        |(offset, what)| Failure {
+            part: Part::Machine,
+            seed: None,
+            options: case.about.clone(),
+            offset,
+            what,
+        },
+    )?;
     let offset = trial.offset;
-    trial.finish().map_err(|what| Failure { seed: None, options: case.about.clone(), offset, what })
+    trial.finish().map_err(|what| Failure {
+        part: Part::Machine,
+        seed: None,
+        options: case.about.clone(),
+        offset,
+        what,
+    })
 }
 
 /// Runs a seed.
@@ -182,7 +222,13 @@ pub fn run_seed<M: Machine>(seed: u64, lengths: Lengths) -> Result<Stats, Failur
     let mut generator = Generator::new(seed, lengths);
     let options = format!("{:#?}", generator.scenario());
     let trial = &mut Trial::<M>::new(generator.settings());
-    let failure = |(offset, what)| Failure { seed: Some(seed), options: options.clone(), offset, what };
+    let failure = |(offset, what)| Failure {
+        part: Part::Machine,
+        seed: Some(seed),
+        options: options.clone(),
+        offset,
+        what,
+    };
     run(trial, |trial| generator.next(&trial.model)).map_err(failure)?;
     let trial = std::mem::replace(trial, Trial::new(generator.settings()));
     let offset = trial.offset;
@@ -233,10 +279,26 @@ fn run<M: Machine>(
     }
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "without a message".to_owned())
+    let text = text
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "without a message".to_owned());
+    match PANICKED_AT.take() {
+        Some(place) => format!("{text}, at {place}"),
+        None => text,
+    }
+}
+
+thread_local! {
+    static PANICKED_AT: std::cell::Cell<Option<String>> = const { std::cell::Cell::new(None) };
+}
+
+/// From here on panics are not printed where they happen; the failure that tells of one names the place.
+pub fn keep_panics_quiet() {
+    std::panic::set_hook(Box::new(|info| {
+        PANICKED_AT.set(info.location().map(ToString::to_string));
+    }));
 }
 
 /// Runs many seeds on some threads, as long as `go_on` says so. A failure ends the run.
@@ -249,6 +311,19 @@ pub fn run_seeds<M: Machine>(
     threads: usize,
     go_on: impl Fn() -> bool + Sync,
 ) -> Result<Stats, Box<Failure>> {
+    run_many(seeds, threads, go_on, |seed| run_seed::<M>(seed, lengths))
+}
+
+/// Runs something of many seeds on some threads, as long as `go_on` says so. A failure ends the run.
+///
+/// # Errors
+/// The failure of the lowest failing seed that was met.
+pub fn run_many(
+    seeds: Range<u64>,
+    threads: usize,
+    go_on: impl Fn() -> bool + Sync,
+    run_one: impl Fn(u64) -> Result<Stats, Failure> + Sync,
+) -> Result<Stats, Box<Failure>> {
     let next = AtomicU64::new(seeds.start);
     let total = Mutex::new((Stats::default(), None::<Box<Failure>>));
     std::thread::scope(|scope| {
@@ -259,7 +334,7 @@ pub fn run_seeds<M: Machine>(
                     if seed >= seeds.end || !go_on() {
                         return;
                     }
-                    let result = run_seed::<M>(seed, lengths);
+                    let result = run_one(seed);
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
                     match result {
                         Ok(stats) => total.0.add(&stats),
@@ -287,5 +362,8 @@ impl Stats {
         self.decisions += other.decisions;
         self.events += other.events;
         self.marks.add(&other.marks);
+        self.worlds += other.worlds;
+        self.actions += other.actions;
+        self.world.add(&other.world);
     }
 }

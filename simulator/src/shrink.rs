@@ -138,6 +138,17 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
     }
 }
 
+/// Payloads like this one with less in them: half of the commands, then one command less.
+pub(crate) fn smaller_records(payload: &[u8]) -> Vec<Vec<u8>> {
+    let record = Record { append_time_ms: 0, payload: payload.to_vec() };
+    let count = record.commands();
+    let without = |range: std::ops::Range<usize>| {
+        edited(&record, |commands| drop(commands.drain(range))).map(|smaller| smaller.payload)
+    };
+    let halves = [without(0..count / 2), without(count / 2..count)];
+    halves.into_iter().chain((0..count).map(|n| without(n..n + 1))).flatten().collect()
+}
+
 fn move_earlier(records: &mut [Record], by_ms: u64) {
     for record in records {
         record.append_time_ms = record.append_time_ms.saturating_sub(by_ms);

@@ -4,7 +4,7 @@
 //! any order, so neither needs to know of the other.
 
 use super::{FirstDecided, Granted, HoldState, Reason, SaleState, StockFigures};
-use crate::wire::{nested, put_bool, put_bytes, put_fixed64, put_uint};
+use crate::wire::{Short, nested, put_bool, put_bytes, put_fixed64, put_uint};
 use crate::{Chain, Digest, IntakeId, LogTime, Offset, OutSeq, RequestTag, ReservationId};
 
 /// The fields of a decision record that the engine fills in.
@@ -87,8 +87,35 @@ impl<'o> BodyWriter<'o> {
     /// The first answer to a reservation of one SKU that was granted in full: the common case.
     #[inline]
     pub fn reserved_one(&mut self, id: ReservationId, expires_after_ms: u32, sku: u32, quantity: u32) {
-        let line = Granted { sku, quantity, missing: 0 };
-        self.reserved(id, u64::from(expires_after_ms), &[line], None);
+        let mut short = Short::after(self.out);
+        let decision = short.open(8);
+        put_id(&mut short, id);
+        let reserved = short.open(3);
+        short.uint(1, u64::from(expires_after_ms));
+        let line = short.open(2);
+        short.uint(1, u64::from(sku));
+        short.uint(2, u64::from(quantity));
+        short.close(line);
+        short.close(reserved);
+        short.close(decision);
+        let too_much = short.too_much();
+        self.out.truncate(self.out.len() - too_much);
+    }
+
+    /// The first refusal of a request: the common case when there is nothing left.
+    #[inline]
+    pub fn refused_first(&mut self, id: ReservationId, reason: Reason, sku: Option<u32>, value: u64) {
+        let mut short = Short::after(self.out);
+        let decision = short.open(8);
+        put_id(&mut short, id);
+        let refused = short.open(5);
+        short.uint(1, u64::from(reason.code()));
+        short.uint(2, sku.map_or(0, |sku| u64::from(sku) + 1));
+        short.uint(3, value);
+        short.close(refused);
+        short.close(decision);
+        let too_much = short.too_much();
+        self.out.truncate(self.out.len() - too_much);
     }
 
     /// Units are set aside; `first` makes it a replay.
@@ -268,6 +295,12 @@ pub struct Moved {
     pub replay: bool,
 }
 
+#[inline(always)]
+fn put_id(short: &mut Short<'_>, id: ReservationId) {
+    short.raw(&[1 << 3 | 2, 16]);
+    short.raw(&id.0);
+}
+
 #[inline]
 fn put_lines(out: &mut Vec<u8>, number: u32, lines: &[Granted]) {
     for line in lines {
@@ -282,4 +315,40 @@ fn put_lines(out: &mut Vec<u8>, number: u32, lines: &[Granted]) {
 fn put_first(out: &mut Vec<u8>, first: FirstDecided) {
     put_uint(out, 4, first.offset);
     put_uint(out, 5, u64::from(first.index));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a writer appends.
+    fn written(write: impl FnOnce(&mut BodyWriter<'_>)) -> Vec<u8> {
+        let mut out = vec![1, 2, 3];
+        write(&mut BodyWriter::new(&mut out));
+        out
+    }
+
+    #[test]
+    fn the_short_cuts_write_what_the_long_way_writes() {
+        let id = ReservationId([7; 16]);
+        for n in [0, 1, 127, 128, 600_000, u32::MAX] {
+            for sku in [0, 1, 300, u32::MAX] {
+                let line = Granted { sku, quantity: n, missing: 0 };
+                assert_eq!(
+                    written(|body| body.reserved_one(id, n, sku, n)),
+                    written(|body| body.reserved(id, u64::from(n), &[line], None))
+                );
+            }
+        }
+        for reason in Reason::ALL {
+            for sku in [None, Some(0), Some(126), Some(127), Some(u32::MAX)] {
+                for value in [0, 1, 127, 1 << 20, u64::MAX] {
+                    assert_eq!(
+                        written(|body| body.refused_first(id, reason, sku, value)),
+                        written(|body| body.refused(Some(id), false, reason, sku, value))
+                    );
+                }
+            }
+        }
+    }
 }

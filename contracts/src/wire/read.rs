@@ -221,14 +221,17 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Numbers 1 and 2 of a message that has nothing else in it, if both take one byte; number 1 may be left out. `None` is
-/// no verdict.
+/// Numbers 1 and 2 of a message that has nothing else in it, if the second takes one byte and the first at most two;
+/// number 1 may be left out. `None` is no verdict.
 #[inline(always)]
 pub(crate) const fn two_small_numbers(message: &[u8]) -> Option<(u32, u32)> {
     match message {
         [0x10, second] if *second < 0x80 => Some((0, *second as u32)),
         [0x08, first, 0x10, second] if *first < 0x80 && *second < 0x80 => {
             Some((*first as u32, *second as u32))
+        }
+        [0x08, low, high, 0x10, second] if *low >= 0x80 && *high < 0x80 && *second < 0x80 => {
+            Some(((*low & 0x7f) as u32 | (*high as u32) << 7, *second as u32))
         }
         _ => None,
     }

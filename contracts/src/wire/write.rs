@@ -106,6 +106,73 @@ fn widen_length(out: &mut Vec<u8>, at: usize, len: usize) {
     out.remove(at);
 }
 
+/// A message shorter than 64 bytes at the end of the output.
+///
+/// Appending field by field makes sure of room for each byte, which takes longer than writing it. Here room is made once,
+/// and what is too much is cut off at the end.
+pub(crate) struct Short<'o> {
+    bytes: &'o mut [u8; 64],
+    len: usize,
+}
+
+impl<'o> Short<'o> {
+    /// Begins at the end of the output.
+    #[inline(always)]
+    pub(crate) fn after(out: &'o mut Vec<u8>) -> Self {
+        out.extend_from_slice(&[0; 64]);
+        Self { bytes: out.last_chunk_mut().expect("64 bytes were just added"), len: 0 }
+    }
+
+    /// How much of the output's end means nothing.
+    #[inline(always)]
+    pub(crate) const fn too_much(self) -> usize {
+        64 - self.len
+    }
+
+    /// Appends bytes as they are.
+    #[inline(always)]
+    pub(crate) fn raw<const N: usize>(&mut self, bytes: &[u8; N]) {
+        self.bytes[self.len..self.len + N].copy_from_slice(bytes);
+        self.len += N;
+    }
+
+    #[inline(always)]
+    fn push(&mut self, byte: u8) {
+        // The mask tells the compiler what the caller's messages make sure of.
+        self.bytes[self.len & 63] = byte;
+        self.len += 1;
+    }
+
+    /// A varint field, left out when 0.
+    #[inline(always)]
+    pub(crate) fn uint(&mut self, number: u8, value: u64) {
+        if value == 0 {
+            return;
+        }
+        self.push(number << 3);
+        let mut value = value;
+        while value >= 0x80 {
+            self.push(low_byte(value) | 0x80);
+            value >>= 7;
+        }
+        self.push(low_byte(value));
+    }
+
+    /// Opens a nested message, to be closed with what this returns.
+    #[inline(always)]
+    pub(crate) fn open(&mut self, number: u8) -> usize {
+        self.push(number << 3 | 2);
+        self.push(0);
+        self.len
+    }
+
+    /// Closes the nested message that begins here.
+    #[inline(always)]
+    pub(crate) fn close(&mut self, begin: usize) {
+        self.bytes[(begin - 1) & 63] = low_byte((self.len - begin) as u64);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,19 +7,19 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use holdfast_engine::rocks::ROCKSDB_VERSION;
 use rustix::fs::{OFlags, statvfs};
 use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
 use crate::data::DataDir;
 use crate::failure::causes;
+use crate::up::FILES_BESIDE;
 
 /// Three segments of the log, without which a server does not begin.
 const SPACE_NEEDED: u64 = 192 << 20;
 /// Enough for an afternoon.
 const SPACE_WANTED: u64 = 4 << 30;
-/// Files that a server has open beside its connections.
-const FILES_BESIDE: u64 = 512;
 /// Flushes tried.
 const FLUSHES: usize = 16;
 /// A flush of a few kilobytes that takes longer makes every answer slow.
@@ -166,11 +166,12 @@ pub(super) fn flush(path: &Path) -> Finding {
 
 pub(super) fn open_files(connections_max: u64) -> Finding {
     let limit = getrlimit(Resource::Nofile);
-    let now = limit.current.unwrap_or(u64::MAX);
+    // A server raises its own limit as far as it may.
+    let now = limit.maximum.unwrap_or(u64::MAX);
     let needed = connections_max + FILES_BESIDE;
-    let found = match limit.current {
-        Some(current) => {
-            format!("{current} open files allowed, {needed} needed for {connections_max} connections")
+    let found = match limit.maximum {
+        Some(most) => {
+            format!("{most} open files allowed, {needed} needed for {connections_max} connections")
         }
         None => "any number of open files allowed".to_owned(),
     };
@@ -244,4 +245,17 @@ pub(super) fn key_files(files: &[PathBuf]) -> Vec<Finding> {
         }
     };
     files.iter().map(look).collect()
+}
+
+/// Whether the RocksDB that is loaded is the one that was tested.
+pub(super) fn rocksdb() -> Finding {
+    let (linked, expected) = (crate::version::rocksdb_linked(), ROCKSDB_VERSION);
+    if linked == expected {
+        return Finding::ok("RocksDB", linked);
+    }
+    Finding::warn(
+        "RocksDB",
+        format!("{linked} is loaded, {expected} was tested"),
+        "let the loader find the one that was tested, or build with the bundled one",
+    )
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_contracts::PartitionId;
-use holdfast_engine::{PartitionState, PartitionStatus, StopReason};
+use holdfast_contracts::{Offset, PartitionId};
+use holdfast_engine::{PartitionState, PartitionStatus, RetentionStatus, StopReason};
 use holdfast_log::Status;
 
 use crate::failure::{Exit, Failure, causes};
@@ -26,6 +26,7 @@ pub(super) enum Standing {
 pub(super) struct Watch {
     partitions: BTreeMap<PartitionId, Said>,
     log: Option<Status>,
+    forgotten: BTreeMap<PartitionId, (Offset, bool)>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,30 @@ impl Watch {
             self.log = Some(log.clone());
         }
         standing(statuses)
+    }
+
+    /// Says what the log may have forgotten since, and why it must not forget more.
+    pub(super) fn look_at_retention(&mut self, statuses: &[(PartitionId, RetentionStatus)]) {
+        for (partition, status) in statuses {
+            let said = self.forgotten.entry(*partition).or_default();
+            let now = (status.commands_below, status.failed.is_some());
+            let before = std::mem::replace(said, now);
+            if now.0 > before.0 {
+                tracing::info!(
+                    partition = partition.0,
+                    commands_below = status.commands_below.0,
+                    decisions_below = status.decisions_below.0,
+                    "the log may forget what a verified checkpoint covers"
+                );
+            }
+            if let Some(error) = status.failed.as_ref().filter(|_| !before.1) {
+                tracing::error!(
+                    partition = partition.0,
+                    reason = causes(error),
+                    "nothing more is forgotten, and the log grows: look at the checkpoint with `holdfast doctor`"
+                );
+            }
+        }
     }
 
     fn look_at(&mut self, status: &PartitionStatus) {
@@ -142,8 +167,6 @@ fn code(reason: &StopReason) -> String {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_contracts::Offset;
-
     use super::*;
 
     #[test]

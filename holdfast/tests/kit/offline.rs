@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use holdfast_contracts::command::{BatchBuilder, Command, DefineSale, Line, SetStock, SkuList};
+use holdfast_contracts::decision::{BodyWriter, Envelope, write_chain, write_envelope};
 use holdfast_contracts::murmur2::partition_of;
-use holdfast_contracts::{CustomerId, IntakeId, PartitionId, RequestTag, ReservationId, SaleTerms};
+use holdfast_contracts::{
+    Chain, CustomerId, IntakeId, LogTime, Offset, OutSeq, PartitionId, RequestTag, ReservationId, SaleTerms,
+};
 use holdfast_core::{Machine, MachineConfig};
 use holdfast_engine::rocks::CheckpointDb;
 use holdfast_engine::{Sequencer, SequencerConfig, WorkerConfig};
-use holdfast_log::{EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, StreamId};
+use holdfast_log::{AppendError, EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, StreamId, doorbell};
 
 /// Nothing waits that long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,9 +59,20 @@ impl Offline {
         partition_of(SKU, PARTITIONS)
     }
 
-    pub(crate) fn append(&self, payload: Bytes) {
+    pub(crate) fn append(&self, payload: &Bytes) {
         let stream = StreamId::inventory_commands(Self::partition());
-        let ticket = self.log.append(stream, payload).expect("the log takes it");
+        let (bell, mut listener) = doorbell();
+        let _subscription = self.log.subscribe(stream, bell.waker());
+        let deadline = Instant::now() + PATIENCE;
+        let ticket = loop {
+            match self.log.append(stream, payload.clone()) {
+                Ok(ticket) => break ticket,
+                // The next segment is still being prepared.
+                Err(AppendError::Full) => listener.wait_until(deadline),
+                Err(error) => panic!("the log does not take it: {error}"),
+            };
+            assert!(Instant::now() < deadline, "the log has no room");
+        };
         ticket.wait(PATIENCE).expect("it is settled in time").expect("it is durable");
     }
 
@@ -67,7 +81,7 @@ impl Offline {
         let mut builder = BatchBuilder::default();
         builder.start(IntakeId(1), RequestTag(0));
         push(&mut builder);
-        self.append(Bytes::copy_from_slice(builder.bytes()));
+        self.append(&Bytes::copy_from_slice(builder.bytes()));
     }
 
     pub(crate) fn open_sale(&self, units: u64, terms: SaleTerms) {
@@ -119,4 +133,19 @@ impl Offline {
         self.sequencer.stop(PATIENCE);
         self.log.close();
     }
+}
+
+/// Appends a decision that no command gave: the partition of the test's SKU stops there.
+pub(crate) fn forge_an_output(data: &Path) {
+    let layout = Layout::inventory(PARTITIONS).expect("fine");
+    let log = EmbeddedLog::open(&data.join("log"), &EmbeddedConfig::new(layout)).expect("the log opens");
+    let mut forged = Vec::new();
+    write_envelope(&mut forged, Envelope { source_offset: Offset(1), out_seq: OutSeq(1_000) });
+    let mut body = BodyWriter::new(&mut forged);
+    body.header(LogTime(1), IntakeId(0), RequestTag(0));
+    body.rules_activated(2);
+    write_chain(&mut forged, Chain::default());
+    let ticket = log.append(StreamId::inventory_decisions(Offline::partition()), forged.into());
+    ticket.expect("taken").wait(PATIENCE).expect("in time").expect("durable");
+    log.close();
 }

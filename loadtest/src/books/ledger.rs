@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Answer, Ask, Exchange, ReservationId, State};
 
 /// All exchanges of a run. Buyers add; whoever judges takes them out at the end.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Books {
     pages: Mutex<Pages>,
     granted_units: AtomicU64,
@@ -15,12 +15,22 @@ pub(crate) struct Books {
     exchanges: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+/// Something that happens the moment enough units are promised and sold, on the thread that writes it down. Whoever
+/// looks at the books from time to time would come too late: the rush for a thousand units is over in a blink.
+pub(crate) struct Alarm {
+    pub(crate) granted_units: u64,
+    pub(crate) confirmed_units: u64,
+    /// Gets the units that are promised and sold by then.
+    pub(crate) ring: Box<dyn FnOnce(u64, u64) + Send>,
+}
+
+#[derive(Default)]
 struct Pages {
     exchanges: Vec<Exchange>,
     /// Units of each reservation that was told of.
     granted: HashMap<ReservationId, u32>,
     confirmed: HashSet<ReservationId>,
+    alarm: Option<Alarm>,
 }
 
 impl Books {
@@ -43,6 +53,18 @@ impl Books {
             _ => {}
         }
         pages.exchanges.push(exchange);
+        if let Some(alarm) = pages.alarm.take_if(|it| self.has_come_to(it)) {
+            (alarm.ring)(self.granted_units(), self.confirmed_units());
+        }
+    }
+
+    /// Sets an alarm; there is one at a time.
+    pub(crate) fn set_alarm(&self, alarm: Alarm) {
+        self.pages.lock().expect("nobody panics while writing").alarm = Some(alarm);
+    }
+
+    fn has_come_to(&self, alarm: &Alarm) -> bool {
+        self.granted_units() >= alarm.granted_units && self.confirmed_units() >= alarm.confirmed_units
     }
 
     /// Units of all reservations that buyers were told of, whatever became of them.

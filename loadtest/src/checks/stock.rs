@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
-use super::history::{Entry, History, Hold};
-use crate::books::{Code, Moment, Position, Sku};
+use super::history::{Entry, History, Hold, Reply};
+use crate::books::{Answer, Code, DecidedBy, Moment, Position, Sku};
 
 /// Right after each grant, the units that are surely taken are within the stock. Confirmed units are taken for ever,
 /// so this covers selling too much as well as promising too much at any one moment.
@@ -62,18 +63,33 @@ pub(super) fn undersold(history: &History) -> Vec<String> {
         let entries: Vec<&Entry> = history.entries.iter().filter(|it| it.body.sku == *sku).collect();
         let taken = TakenAtMost::new(&holds_of(history, *sku), &entries);
         for entry in entries {
-            let Some(refusal) = Refusal::of(entry, &Code::InsufficientStock) else { continue };
-            let free = supply.saturating_sub(taken.when(&refusal));
             let wanted = if entry.body.allow_partial { 1 } else { entry.body.units };
-            if free >= u64::from(wanted) {
-                faults.push(format!(
-                    "{:?} was refused {wanted} units at {:?} while at least {free} were free",
-                    entry.key, refusal.position
-                ));
+            let decided = Refusal::of(entry, &Code::InsufficientStock);
+            for refusal in decided.into_iter().chain(turned_away_by_gate(entry)) {
+                let free = supply.saturating_sub(taken.when(&refusal));
+                if free >= u64::from(wanted) {
+                    faults.push(format!(
+                        "{:?} was refused {wanted} units at {:?} while at least {free} were free",
+                        entry.key, refusal.position
+                    ));
+                }
             }
         }
     }
     faults
+}
+
+/// How old the published view of what is sold out may be.
+const GATE_GRACE: Duration = Duration::from_secs(1);
+
+/// Whoever is turned away by the gate has asked while nothing was left, or shortly after.
+fn turned_away_by_gate(entry: &Entry) -> impl Iterator<Item = Refusal> {
+    let by_gate = |it: &&Reply| matches!(it.answer, Answer::Refused { by: DecidedBy::Gate, .. });
+    entry.replies.iter().filter(by_gate).map(|it| Refusal {
+        position: None,
+        after: it.sent.minus(GATE_GRACE),
+        before: it.received,
+    })
 }
 
 /// A refusal, and when it was decided.

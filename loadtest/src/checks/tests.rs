@@ -107,6 +107,20 @@ fn a_wrong_refusal_that_was_only_ever_repeated_is_condemned() {
 }
 
 #[test]
+fn a_gate_that_does_not_reopen_is_condemned() {
+    let turned_away_at = |ms| {
+        Tale::of(1)
+            .asks(1, 0, 1, (0, 10), granted("a", 1, 5))
+            .releases("a", (30, 40), stands("a", State::Released))
+            .asks(2, 0, 1, (ms, ms + 5), gate())
+            .buys(3, "b", 1, (3_000, 3_010), 8)
+            .audited()
+    };
+    turned_away_at(1_035).passes();
+    turned_away_at(1_045).fails(&[Check::Undersold]);
+}
+
+#[test]
 fn a_unit_left_at_the_end_is_condemned() {
     Tale::of(2).buys(1, "a", 1, (0, 10), 5).audited().fails(&[Check::Undersold]);
 }

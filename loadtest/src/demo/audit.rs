@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::shop::{Patience, Person, Shop};
 use crate::books::{Ask, Customer};
-use crate::checks::History;
+use crate::checks::{History, Hold};
 use crate::http::Lane;
 
 /// What has to be asked, by whom.
@@ -22,19 +22,22 @@ pub(super) struct Audit {
 }
 
 impl Audit {
-    /// Every decision, every key that may have one, and every reservation.
-    pub(super) fn of(history: &History) -> Self {
+    /// Every decision, and every key that may have one.
+    pub(super) fn of_keys(history: &History) -> Self {
         let mut questions = VecDeque::new();
         let mut units_max = 0;
         for entry in history.entries.iter().filter(|it| it.decision.is_some() || it.may_be_decided_unseen()) {
             questions.push_back((entry.key.customer, Ask::Reserve { key: entry.key, body: entry.body }));
             units_max += u64::from(entry.body.units);
         }
-        for hold in &history.holds {
-            let customer = history.entry(hold).key.customer;
-            questions.push_back((customer, Ask::Read { reservation: hold.id.clone() }));
-        }
         Self { questions, units_max }
+    }
+
+    /// Every reservation, also those that the keys have brought to light.
+    pub(super) fn of_holds(history: &History) -> Self {
+        let read =
+            |hold: &Hold| (history.entry(hold).key.customer, Ask::Read { reservation: hold.id.clone() });
+        Self { questions: history.holds.iter().map(read).collect(), units_max: 0 }
     }
 
     /// Asks them all, `workers` at a time. The books have the answers.

@@ -7,6 +7,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
+/// Something that is said when there is no bar.
+pub(super) fn say(what: &str) {
+    // Nobody is there to hear that nobody can be told.
+    drop(writeln!(stderr(), "demo: {what}"));
+}
+
 /// Where things stand.
 pub(super) struct Standing {
     pub(super) sold: u64,
@@ -37,8 +43,7 @@ impl Progress {
     pub(super) fn say(&self, what: &str) {
         match &self.bar {
             Some(bar) => bar.println(format!("demo: {what}")),
-            // Nobody is there to hear that nobody can be told.
-            None => drop(writeln!(stderr(), "demo: {what}")),
+            None => say(what),
         }
     }
 

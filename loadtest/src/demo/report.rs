@@ -28,7 +28,7 @@ pub(super) struct Times {
 
 /// One death of the server.
 pub(super) struct Kill {
-    pub(super) killed: Moment,
+    pub(super) at: Moment,
     pub(super) ready: Moment,
     pub(super) in_flight: usize,
     pub(super) promised: u64,
@@ -135,7 +135,7 @@ impl Report {
         ended_in_order: bool,
         clock_moved_ms: u64,
     ) -> Self {
-        let (verdict, faults) = Verdict::of(history);
+        let (verdict, mut faults) = Verdict::of(history);
         let counts = Counts::of(history);
         let server = ServerFigures {
             available: counted.available,
@@ -146,7 +146,13 @@ impl Report {
             ended_in_order,
         };
         let all_killed = kills.len() == usize::try_from(config.kills).unwrap_or(usize::MAX);
-        let exact = verdict.is_clean() && server.agrees && ended_in_order && all_killed;
+        let besides = [
+            (server.agrees, "the server counts otherwise than it told its buyers"),
+            (ended_in_order, "the server did not end in good order when it was told to"),
+            (all_killed, "the server was not killed as often as planned"),
+        ];
+        faults.extend(besides.iter().filter(|(good, _)| !good).map(|(_, what)| (*what).to_owned()));
+        let exact = verdict.is_clean() && besides.iter().all(|(good, _)| *good);
         Self {
             exact,
             verdict,
@@ -249,19 +255,17 @@ impl KillFigures {
         };
         let heard = |answer: &Answer| *answer != Answer::Silence;
         let first_answer =
-            replies().filter(|it| it.sent >= kill.killed && heard(&it.answer)).map(|it| it.received).min();
+            replies().filter(|it| it.sent >= kill.at && heard(&it.answer)).map(|it| it.received).min();
         let unheard = history.entries.iter().filter_map(|it| it.of_the_sale());
         Self {
-            at_ms: millis(kill.killed.since(times.opened)),
+            at_ms: millis(kill.at.since(times.opened)),
             units_promised: kill.promised,
             units_sold: kill.sold,
             in_flight: kill.in_flight,
-            ready_after_ms: millis(kill.ready.since(kill.killed)),
-            first_answer_after_ms: first_answer.map(|it| millis(it.since(kill.killed))),
-            answered_before: replies().filter(|it| it.received < kill.killed && heard(&it.answer)).count(),
-            decided_unheard: unheard
-                .filter(|it| it.before <= kill.killed && it.first_told > kill.killed)
-                .count(),
+            ready_after_ms: millis(kill.ready.since(kill.at)),
+            first_answer_after_ms: first_answer.map(|it| millis(it.since(kill.at))),
+            answered_before: replies().filter(|it| it.received < kill.at && heard(&it.answer)).count(),
+            decided_unheard: unheard.filter(|it| it.before <= kill.at && it.first_told > kill.at).count(),
         }
     }
 }

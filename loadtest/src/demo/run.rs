@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::audit::Audit;
@@ -15,13 +15,13 @@ use super::buyer::Buyer;
 use super::config::{ConfigError, DemoConfig};
 use super::organiser::{Organiser, SKU, UNITS_PER_CUSTOMER_MAX};
 use super::plan::Plan;
-use super::progress::{Progress, Standing};
+use super::progress::{self, Progress, Standing};
 use super::report::{Kill, Report, Times};
 use super::shop::{Person, Shop};
-use crate::books::{Books, ClockWatch, Customer, Moment, Sku, Stopwatch};
+use crate::books::{Alarm, Books, ClockWatch, Customer, Moment, Sku, Stopwatch};
 use crate::checks::{History, SaleFacts};
 use crate::http::{Client, Target};
-use crate::server::{Recipe, Server, ServerError, tail};
+use crate::server::{Recipe, Server, ServerError, kill, tail};
 use crate::tokens::{Issuer, TokenError};
 
 /// How often the sale is looked at.
@@ -46,17 +46,9 @@ pub enum DemoError {
     /// Files or threads cannot be had.
     #[error("preparing the demonstration")]
     Prepare(#[source] io::Error),
-    /// The server failed.
-    #[error("{error}; the last it said, in {}:\n{}", talk.display(), lines.join("\n"))]
-    Server {
-        /// How.
-        #[source]
-        error: ServerError,
-        /// Where its standard error went.
-        talk: PathBuf,
-        /// The end of that file.
-        lines: Vec<String>,
-    },
+    /// The server failed. What it said stands in its data directory, which is kept.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// Buyers cannot be given tokens.
     #[error(transparent)]
     Tokens(#[from] TokenError),
@@ -97,9 +89,11 @@ pub fn run(config: &DemoConfig) -> Result<Report, DemoError> {
 
 async fn sale(config: &DemoConfig) -> Result<Report, DemoError> {
     let home = Home::open(config.data.as_deref())?;
-    let result = Sale::prepare(config, home.path()).await?.hold().await;
-    let keep = !result.as_ref().is_ok_and(Report::is_exact);
-    home.close(keep);
+    let held = async { Sale::prepare(config, home.path()).await?.hold().await };
+    let result = held.await;
+    if !result.as_ref().is_ok_and(Report::is_exact) {
+        home.keep();
+    }
     result
 }
 
@@ -127,8 +121,13 @@ impl Home {
         &self.path
     }
 
-    fn close(mut self, keep: bool) {
-        if keep && let Some(temporary) = self.temporary.take() {
+    /// For whoever wants to know what went wrong.
+    fn keep(mut self) {
+        let talk = self.path.join(TALK);
+        let lines = tail(&talk, TALK_LINES_MAX).join("\n");
+        progress::say(&format!("the server's data stay in {}", self.path.display()));
+        progress::say(&format!("the last it said, in {}:\n{lines}", talk.display()));
+        if let Some(temporary) = self.temporary.take() {
             let _ = temporary.keep();
         }
     }
@@ -156,7 +155,7 @@ impl<'a> Sale<'a> {
         let (watch, clocks) = (Stopwatch::start(), ClockWatch::start());
         let recipe = Recipe { program: config.server.clone(), data: data.to_owned(), talk: data.join(TALK) };
         progress.say(&format!("starting {} on {}", recipe.program.display(), data.display()));
-        let server = recipe.start().await.map_err(|error| blame(&recipe, error))?;
+        let server = recipe.start().await?;
         let (target, seen) = watch::channel(Target { address: Some(server.address), life: 0 });
         let (over, is_over) = watch::channel(false);
         let issuer = Issuer::open(data)?;
@@ -198,26 +197,33 @@ impl<'a> Sale<'a> {
         self.organiser().open_sale(self.config).await?;
         let opened = self.watch.now();
         self.progress.say("the sale is open");
+        let shot = self.load();
         let buyers = self.let_them_in();
-        self.watch_over(buyers, opened).await?;
+        self.watch_over(buyers, opened, shot).await?;
         let sold = self.watch.now();
         self.progress.finish();
 
         let counts = self.organiser().availability().await?;
         let ended = self.watch.now();
-        let history = History::new(self.facts(ended), self.shop.books.read());
-        let audit = Audit::of(&history);
-        self.progress.say("everybody has left; asking everything once more, with a full shelf");
-        self.organiser().put_stock(u64::from(self.config.units) + audit.units_max, "audit").await?;
-        let connections = usize::try_from(self.config.connections).unwrap_or(usize::MAX);
-        audit.ask(&self.shop, &self.people, connections).await;
-
+        self.audit(ended).await?;
         let facts = self.facts(ended);
-        let ended_in_order = self.server.end().await.map_err(|error| blame(&self.recipe, error))?.success();
+        let ended_in_order = self.server.end().await?.success();
         let times = Times { opened, sold, ended, audited: self.watch.now() };
         let history = History::new(facts, self.shop.books.read());
         let moved_ms = self.clocks.moved_ms_max();
         Ok(Report::new(self.config, &history, &self.kills, &times, counts, ended_in_order, moved_ms))
+    }
+
+    /// Asks everything once more.
+    async fn audit(&self, ended: Moment) -> Result<(), DemoError> {
+        self.progress.say("everybody has left; asking everything once more, with a full shelf");
+        let history = || History::new(self.facts(ended), self.shop.books.read());
+        let connections = usize::try_from(self.config.connections).unwrap_or(usize::MAX);
+        let keys = Audit::of_keys(&history());
+        self.organiser().put_stock(u64::from(self.config.units) + keys.units_max, "audit").await?;
+        keys.ask(&self.shop, &self.people, connections).await;
+        Audit::of_holds(&history()).ask(&self.shop, &self.people, connections).await;
+        Ok(())
     }
 
     fn organiser(&self) -> Organiser<'_> {
@@ -225,7 +231,7 @@ impl<'a> Sale<'a> {
     }
 
     fn facts(&self, ended: Moment) -> SaleFacts {
-        let short = self.kills.iter().all(|it| it.ready.since(it.killed) <= AWAY_MAX);
+        let short = self.kills.iter().all(|it| it.ready.since(it.at) <= AWAY_MAX);
         SaleFacts {
             supply: BTreeMap::from([(Sku(0), u64::from(self.config.units))]),
             hold_ttl: self.config.hold_ttl,
@@ -247,7 +253,12 @@ impl<'a> Sale<'a> {
     }
 
     /// Until the last buyer has left.
-    async fn watch_over(&mut self, mut buyers: JoinSet<()>, opened: Moment) -> Result<(), DemoError> {
+    async fn watch_over(
+        &mut self,
+        mut buyers: JoinSet<()>,
+        opened: Moment,
+        mut shot: oneshot::Receiver<Kill>,
+    ) -> Result<(), DemoError> {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let units = u64::from(self.config.units);
@@ -258,21 +269,22 @@ impl<'a> Sale<'a> {
                     Some(Err(_)) => return Err(DemoError::Failed),
                     Some(Ok(())) => continue,
                 },
+                status = self.server.wait() => {
+                    let Some(fired) = shot.try_recv().ok() else {
+                        return Err(ServerError::Ended(status?).into());
+                    };
+                    self.revive(fired).await?;
+                    shot = self.load();
+                }
                 _ = look.tick() => {}
             }
             self.clocks.look();
-            if let Some(status) = self.server.ended().map_err(|error| blame(&self.recipe, error))? {
-                return Err(blame(&self.recipe, ServerError::Ended(status)));
-            }
             let sold = self.shop.books.confirmed_units();
             self.progress.show(&Standing {
                 sold,
                 requests: self.shop.books.exchanges(),
                 buyers: buyers.len(),
             });
-            if self.is_time_to_kill() {
-                self.kill().await?;
-            }
             let late = self.watch.now().since(opened) > self.config.give_up_after;
             if (sold >= units || late) && !*self.over.borrow() {
                 self.progress.say(if late { "giving up" } else { "sold out" });
@@ -281,41 +293,42 @@ impl<'a> Sale<'a> {
         }
     }
 
-    /// The first time in the rush, when half of the units are promised; then on the way to the last unit.
-    fn is_time_to_kill(&self) -> bool {
-        let done = u64::try_from(self.kills.len()).unwrap_or(u64::MAX);
-        let planned = u64::from(self.config.kills);
+    /// Prepares the next death of the server, if there is to be one. The first comes in the rush, when half of the units
+    /// are promised; the others on the way to the last unit.
+    fn load(&self) -> oneshot::Receiver<Kill> {
+        let (fired, shot) = oneshot::channel();
+        let (done, planned) =
+            (u64::try_from(self.kills.len()).unwrap_or(u64::MAX), u64::from(self.config.kills));
         let units = u64::from(self.config.units);
-        if done >= planned {
-            return false;
-        }
-        match done {
-            0 => self.shop.books.granted_units() * 2 >= units,
-            _ => self.shop.books.confirmed_units() * (planned + 1) >= units * (done + 1),
-        }
+        let Some(pid) = self.server.pid().filter(|_| done < planned) else { return shot };
+        let (watch, shop) = (self.watch, Arc::downgrade(&self.shop));
+        let ring = Box::new(move |promised, sold| {
+            let in_flight = shop.upgrade().map_or(0, |shop| shop.client.in_flight());
+            let at = watch.now();
+            kill(pid);
+            // Whoever would hear of it is gone when the sale was given up.
+            let _ = fired.send(Kill { at, ready: at, in_flight, promised, sold });
+        });
+        let confirmed_units = if done == 0 { 0 } else { (units * (done + 1)).div_ceil(planned + 1) };
+        self.shop.books.set_alarm(Alarm { granted_units: units.div_ceil(2), confirmed_units, ring });
+        shot
     }
 
-    async fn kill(&mut self) -> Result<(), DemoError> {
-        let killed = self.watch.now();
-        let in_flight = self.shop.client.in_flight();
+    /// Starts the server again after it was killed.
+    async fn revive(&mut self, mut kill: Kill) -> Result<(), DemoError> {
         let life = self.target.borrow().life + 1;
-        let (promised, sold) = (self.shop.books.granted_units(), self.shop.books.confirmed_units());
-        let recipe = self.recipe.clone();
-        let blamed = |error| blame(&recipe, error);
-        self.server.kill().await.map_err(blamed)?;
         self.target.send_replace(Target { address: None, life });
-        self.server = self.recipe.start().await.map_err(blamed)?;
-        let ready = self.watch.now();
+        self.server = self.recipe.start().await?;
+        kill.ready = self.watch.now();
         self.target.send_replace(Target { address: Some(self.server.address), life });
         self.progress.say(&format!(
-            "kill -9 with {promised} units promised, {sold} sold and {in_flight} requests under way; back after {} ms",
-            ready.since(killed).as_millis()
+            "kill -9 with {} units promised, {} sold and {} requests under way; back after {} ms",
+            kill.promised,
+            kill.sold,
+            kill.in_flight,
+            kill.ready.since(kill.at).as_millis()
         ));
-        self.kills.push(Kill { killed, ready, in_flight, promised, sold });
+        self.kills.push(kill);
         Ok(())
     }
-}
-
-fn blame(recipe: &Recipe, error: ServerError) -> DemoError {
-    DemoError::Server { error, talk: recipe.talk.clone(), lines: tail(&recipe.talk, TALK_LINES_MAX) }
 }

@@ -17,12 +17,14 @@ use stand_in::Mistake;
 const CHILD_DIRECTORY: &str = "HOLDFAST_TEST_CHILD_DIRECTORY";
 const CHILD_MISTAKE: &str = "HOLDFAST_TEST_CHILD_MISTAKE";
 
-/// The server that the others start, when it is told where. Otherwise there is nothing to serve.
+/// The server that the others start, when it is told where. Otherwise a look at what it would serve.
 #[test]
 fn child_that_serves_until_it_is_killed() {
     if let Some(directory) = std::env::var_os(CHILD_DIRECTORY) {
         let mistake = std::env::var(CHILD_MISTAKE).unwrap();
         stand_in::serve(Path::new(&directory), serde_json::from_str(&mistake).unwrap());
+    } else {
+        stand_in::decides_once();
     }
 }
 

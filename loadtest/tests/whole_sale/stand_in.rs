@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write, stdout};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -224,6 +225,20 @@ impl Store {
     }
 }
 
+/// A repeated request is answered again without a mistake, and decided again with the mistake for it.
+pub(crate) fn decides_once() {
+    for (mistake, decisions) in [(Mistake::None, 1), (Mistake::DecidesTwice, 2)] {
+        let mut store = Store::new(mistake);
+        let body = json!({ "lines": [{ "sku": "A1", "quantity": 1 }] });
+        let words = |word: &str| word.to_owned();
+        let (who, method, path, key) = (words("me"), words("POST"), words("/v1/reservations"), words("k"));
+        let asked = Asked { at_ms: 0, who, method, path, key, body };
+        (store.on_hand, store.limit) = (9, 9);
+        let replays = [store.answer(&asked).replay, store.answer(&asked).replay];
+        assert_eq!((store.decisions, replays), (decisions, [false, decisions == 1]));
+    }
+}
+
 /// Serves until it is killed, or told to end. Prints its address once ready.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn serve(data: &Path, mistake: Mistake) {
@@ -239,7 +254,7 @@ pub(crate) async fn serve(data: &Path, mistake: Mistake) {
         store.answer(&asked);
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    writeln!(stdout(), "\nready on http://{}", listener.local_addr().unwrap()).unwrap();
+    say_ready(&mut stdout().lock(), listener.local_addr().unwrap());
     let house = Arc::new(Mutex::new((store, journal)));
     let mut told_to_end = signal(SignalKind::terminate()).unwrap();
     loop {
@@ -255,6 +270,11 @@ pub(crate) async fn serve(data: &Path, mistake: Mistake) {
                 .await;
         });
     }
+}
+
+/// The test harness has begun a line already.
+fn say_ready(out: &mut impl Write, address: SocketAddr) {
+    writeln!(out, "\nready on http://{address}").unwrap();
 }
 
 type House = Arc<Mutex<(Store, std::fs::File)>>;

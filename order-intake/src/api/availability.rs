@@ -2,19 +2,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use holdfast_contracts::decision::StockFigures;
 use holdfast_contracts::{LogTime, Offset, Position};
 
-use super::call::{Call, json, look, sku_in_path, tell};
+use super::call::{Call, InPath, json, look, sku_in_path, tell};
 use crate::json::Write;
 use crate::metrics::Route;
 use crate::problem::{Problem, UNKNOWN_SKU};
 use crate::respond::Reply;
 use crate::shard::current;
 
-pub(super) async fn show(Path(sku): Path<String>, request: Request) -> Response {
+pub(super) async fn show(InPath(sku): InPath<String>, request: Request) -> Response {
     tell(request, Route::Buyer, |call| shown(call, sku)).await
 }
 

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Path, Request};
+use axum::http::request::Parts;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use holdfast_contracts::PartitionId;
@@ -12,11 +13,12 @@ use holdfast_contracts::limits::{SALE_ID_BYTES_MAX, SKU_BYTES_MAX};
 use holdfast_core::Machine;
 use holdfast_engine::PartitionStatus;
 use hyper::HeaderMap;
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::auth::Principal;
 use crate::metrics::Route;
-use crate::problem::{Problem, UNAVAILABLE};
+use crate::problem::{INVALID_REQUEST, Problem, UNAVAILABLE};
 use crate::respond::{About, Reply};
 use crate::shard::current;
 use crate::{body, headers};
@@ -83,6 +85,27 @@ where
     reply.map(Body::new)
 }
 
+/// What stands in the path, or a problem when it cannot be read.
+pub(super) struct InPath<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Path::from_request_parts(head, state).await {
+            Ok(Path(read)) => Ok(Self(read)),
+            Err(_) => {
+                let shard = current();
+                let about = shard.about(&head.headers);
+                let problem = Problem::new(&INVALID_REQUEST, "The path is not UTF-8.");
+                shard.metrics.note_answer(Route::Other, problem.kind.status);
+                let reply = shard.arena.borrow_mut().problem(&about, &problem);
+                Err(reply.map(Body::new))
+            }
+        }
+    }
+}
+
 /// A JSON answer.
 pub(super) fn json(about: &About, status: u16, write: impl FnOnce(&mut BytesMut)) -> Reply {
     current().arena.borrow_mut().json(about, status, write)
@@ -91,21 +114,13 @@ pub(super) fn json(about: &About, status: u16, write: impl FnOnce(&mut BytesMut)
 /// A SKU in a path.
 pub(super) fn sku_in_path(sku: &str) -> Result<(), Problem> {
     let fits = (1..=SKU_BYTES_MAX).contains(&sku.len());
-    if fits {
-        Ok(())
-    } else {
-        Err(Problem::new(&crate::problem::INVALID_REQUEST, "A SKU has 1 to 64 bytes."))
-    }
+    if fits { Ok(()) } else { Err(Problem::new(&INVALID_REQUEST, "A SKU has 1 to 64 bytes.")) }
 }
 
 /// A sale id in a path.
 pub(super) fn sale_in_path(id: &str) -> Result<(), Problem> {
     let fits = (1..=SALE_ID_BYTES_MAX).contains(&id.len());
-    if fits {
-        Ok(())
-    } else {
-        Err(Problem::new(&crate::problem::INVALID_REQUEST, "A sale id has 1 to 64 bytes."))
-    }
+    if fits { Ok(()) } else { Err(Problem::new(&INVALID_REQUEST, "A sale id has 1 to 64 bytes.")) }
 }
 
 /// Lets `look` look at the machine of a partition, without keeping this thread from anything else.

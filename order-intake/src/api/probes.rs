@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
-use super::call::{json, tell};
+use super::call::{InPath, json, tell};
 use crate::health::Condition;
 use crate::json::Write;
 use crate::metrics::{self, Route};
@@ -90,7 +90,7 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>, request: Request)
 }
 
 /// What a problem type means.
-pub(super) async fn problem(Path(slug): Path<String>, request: Request) -> Response {
+pub(super) async fn problem(InPath(slug): InPath<String>, request: Request) -> Response {
     tell(request, Route::Other, |call| async move {
         let kind = ALL.iter().find(|kind| kind.slug == slug).ok_or_else(|| Problem::plain(&NOT_FOUND))?;
         let text = format!("# {}\n\n{}\n\nStatus {}.\n", kind.code, kind.title, kind.status);

@@ -1,6 +1,6 @@
 //! Looking at a reservation, and moving it on.
 
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use holdfast_contracts::command::Command;
 use holdfast_contracts::limits::DURATION_MS_MAX;
@@ -9,7 +9,7 @@ use holdfast_core::{IdView, ReservationView};
 use holdfast_log::StreamId;
 use serde::Deserialize;
 
-use super::call::{Call, json, look, tell};
+use super::call::{Call, InPath, json, look, tell};
 use crate::answer::{Answer, LineAnswer, LineAnswers, Reply as Waited};
 use crate::headers;
 use crate::ids::{Operation, partition_of};
@@ -52,19 +52,19 @@ struct ExtendBody {
 #[serde(deny_unknown_fields)]
 struct NoBody {}
 
-pub(super) async fn show(Path(id): Path<String>, request: Request) -> Response {
+pub(super) async fn show(InPath(id): InPath<String>, request: Request) -> Response {
     tell(request, Route::Buyer, |call| shown(call, id)).await
 }
 
-pub(super) async fn confirm(Path(id): Path<String>, request: Request) -> Response {
+pub(super) async fn confirm(InPath(id): InPath<String>, request: Request) -> Response {
     tell(request, Route::Buyer, |call| async move { simply(call, &id, Move::Confirm).await }).await
 }
 
-pub(super) async fn release(Path(id): Path<String>, request: Request) -> Response {
+pub(super) async fn release(InPath(id): InPath<String>, request: Request) -> Response {
     tell(request, Route::Buyer, |call| async move { simply(call, &id, Move::Release).await }).await
 }
 
-pub(super) async fn extend(Path(id): Path<String>, request: Request) -> Response {
+pub(super) async fn extend(InPath(id): InPath<String>, request: Request) -> Response {
     tell(request, Route::Buyer, |call| async move { extended(call, &id).await }).await
 }
 
@@ -112,7 +112,7 @@ async fn moved(
         Waited::Late => return Ok(current().arena.borrow_mut().pending(&about, id)),
         Waited::NotWritten(why) => return Err(not_written(why)),
         Waited::Unknown => return Err(Problem::plain(&OUTCOME_UNKNOWN)),
-        Waited::Proceed | Waited::SoldOut(_) => return Err(Problem::plain(&OVERLOADED)),
+        Waited::Proceed | Waited::SoldOut(_) | Waited::Remembered => return Err(Problem::plain(&OVERLOADED)),
     };
     match &decided.answer {
         Answer::Moved { state, expires_in_ms, lines, late } => {
@@ -128,7 +128,7 @@ async fn moved(
             Ok(current().arena.borrow_mut().reservation(&about, 200, &told))
         }
         Answer::Refused { reason, sku, value } => {
-            Err(refused(Problem::refused(*reason, sku.clone(), *value), id, &decided))
+            Err(refused(*reason, sku.clone(), *value, Some(id), &decided))
         }
         _ => Err(Problem::plain(&OUTCOME_UNKNOWN)),
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use bytes::BytesMut;
 use holdfast_contracts::command::{BatchBuilder, Command, DefineSale, SkuList};
@@ -13,7 +13,7 @@ use holdfast_contracts::{LogTime, PartitionId, SaleTerms};
 use holdfast_core::SaleView;
 use serde::Deserialize;
 
-use super::call::{Call, json, look, sale_in_path, tell};
+use super::call::{Call, InPath, json, look, sale_in_path, tell};
 use super::stock::command_id;
 use crate::answer::{Answer, Reply as Waited};
 use crate::ids::Operation;
@@ -116,15 +116,15 @@ struct PauseBody {
 #[serde(deny_unknown_fields)]
 struct NoBody {}
 
-pub(super) async fn define(Path(id): Path<String>, request: Request) -> Response {
+pub(super) async fn define(InPath(id): InPath<String>, request: Request) -> Response {
     tell(request, Route::Admin, |call| defined(call, id)).await
 }
 
-pub(super) async fn change(Path((id, action)): Path<(String, String)>, request: Request) -> Response {
+pub(super) async fn change(InPath((id, action)): InPath<(String, String)>, request: Request) -> Response {
     tell(request, Route::Admin, |call| changed(call, id, action)).await
 }
 
-pub(super) async fn show(Path(id): Path<String>, request: Request) -> Response {
+pub(super) async fn show(InPath(id): InPath<String>, request: Request) -> Response {
     tell(request, Route::Admin, |call| shown(call, id)).await
 }
 
@@ -210,14 +210,13 @@ async fn tell_all(
                     continue;
                 }
                 Answer::Refused { reason, sku, value } => {
-                    let problem = Problem::refused(*reason, sku.clone(), *value);
-                    Problem { reservation: None, ..refused(problem, Default::default(), &decided) }
+                    refused(*reason, sku.clone(), *value, None, &decided)
                 }
                 _ => Problem::plain(&OUTCOME_UNKNOWN),
             },
             Waited::NotWritten(why) => not_written(why),
             Waited::Late | Waited::Unknown => Problem::plain(&OUTCOME_UNKNOWN),
-            Waited::Proceed | Waited::SoldOut(_) => Problem::plain(&OVERLOADED),
+            Waited::Proceed | Waited::SoldOut(_) | Waited::Remembered => Problem::plain(&OVERLOADED),
         };
         refusal = refusal.or(Some(problem));
     }

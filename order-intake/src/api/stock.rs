@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use holdfast_contracts::command::{AdjustStock, BatchBuilder, Command, SetStock};
 use holdfast_contracts::limits::{STOCK_MAX, TEXT_BYTES_MAX};
@@ -11,7 +11,7 @@ use holdfast_contracts::{PartitionId, ReservationId};
 use serde::Deserialize;
 
 use super::availability::write_figures;
-use super::call::{Call, json, sku_in_path, tell};
+use super::call::{Call, InPath, json, sku_in_path, tell};
 use crate::answer::{Answer, Reply as Waited};
 use crate::auth::Principal;
 use crate::headers;
@@ -51,11 +51,11 @@ struct AdjustBody<'a> {
     reference: Cow<'a, str>,
 }
 
-pub(super) async fn set(Path(sku): Path<String>, request: Request) -> Response {
+pub(super) async fn set(InPath(sku): InPath<String>, request: Request) -> Response {
     tell(request, Route::Admin, |call| set_stock(call, sku)).await
 }
 
-pub(super) async fn adjust(Path(sku): Path<String>, request: Request) -> Response {
+pub(super) async fn adjust(InPath(sku): InPath<String>, request: Request) -> Response {
     tell(request, Route::Admin, |call| adjust_stock(call, sku)).await
 }
 
@@ -110,7 +110,7 @@ async fn set_stock(call: Call, sku: String) -> Result<Reply, Problem> {
             reference: &body.reference,
         }));
     };
-    changed(about, until, &sku, command_id, partition, write).await
+    changed(about, until, &sku, partition, write).await
 }
 
 async fn adjust_stock(call: Call, sku: String) -> Result<Reply, Problem> {
@@ -141,14 +141,13 @@ async fn adjust_stock(call: Call, sku: String) -> Result<Reply, Problem> {
             reference: &body.reference,
         }));
     };
-    changed(about, until, &sku, command_id, partition, write).await
+    changed(about, until, &sku, partition, write).await
 }
 
 async fn changed(
     about: About,
     until: Instant,
     sku: &str,
-    command_id: ReservationId,
     partition: PartitionId,
     write: impl FnOnce(&mut BatchBuilder),
 ) -> Result<Reply, Problem> {
@@ -158,13 +157,12 @@ async fn changed(
         Waited::NotWritten(why) => return Err(not_written(why)),
         // With the same key it can be repeated safely.
         Waited::Late | Waited::Unknown => return Err(Problem::plain(&OUTCOME_UNKNOWN)),
-        Waited::Proceed | Waited::SoldOut(_) => return Err(Problem::plain(&OVERLOADED)),
+        Waited::Proceed | Waited::SoldOut(_) | Waited::Remembered => return Err(Problem::plain(&OVERLOADED)),
     };
     let (figures, cancel_first) = match &decided.answer {
         Answer::Stock { figures, cancel_first } => (figures, cancel_first),
         Answer::Refused { reason, sku, value } => {
-            let problem = Problem::refused(*reason, sku.clone(), *value);
-            return Err(Problem { reservation: None, ..refused(problem, command_id, &decided) });
+            return Err(refused(*reason, sku.clone(), *value, None, &decided));
         }
         _ => return Err(Problem::plain(&OUTCOME_UNKNOWN)),
     };

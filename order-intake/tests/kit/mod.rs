@@ -1,12 +1,12 @@
 //! What the intake's tests share: a server with everything real in it, and a client that sees every byte.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 
 mod client;
 mod server;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use client::Client;
+pub(crate) use client::{Answer, Client};
 pub(crate) use server::{Server, Setting};
 
 /// Long enough for a slow machine; nothing waits that long unless it is broken.
@@ -20,7 +20,8 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
             return found;
         }
         assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::yield_now();
+        // Others need the processor to make it so.
+        std::thread::park_timeout(Duration::from_millis(1));
     }
 }
 

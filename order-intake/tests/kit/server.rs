@@ -94,6 +94,10 @@ impl Server {
         server
     }
 
+    pub(crate) fn data_dir(&self) -> std::path::PathBuf {
+        self.directory.path().join("data")
+    }
+
     pub(crate) fn token(&self, subject: &str, scopes: &[&str]) -> String {
         self.keys.issue(subject, scopes, Duration::from_secs(3_600))
     }

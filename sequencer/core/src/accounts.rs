@@ -4,11 +4,14 @@
 
 use holdfast_contracts::CustomerId;
 
-use crate::groups::{Groups, TableHash};
+use zerocopy::FromZeros;
+
+use crate::groups::{GroupPool, Groups, Home, TableHash, candidates, prefetch_home};
 use crate::hash::hash_pair;
+use crate::pool::{List, Pool};
 
 /// Accounts of one bin stand side by side, without holes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, FromZeros)]
 #[repr(C)]
 struct Account {
     customer: u64,
@@ -27,17 +30,31 @@ impl Account {
 pub(crate) struct Accounts {
     bins: Vec<Bin>,
     bin_shift: u32,
+    groups: GroupPool,
+    pool: Pool<Account>,
 }
 
-#[derive(Debug, Clone, Default)]
+/// Within one cache line.
+#[derive(Debug)]
+#[repr(align(64))]
 struct Bin {
     groups: Groups,
-    accounts: Vec<Account>,
+    list: List,
 }
 
-/// The hash of an account, computed once and used for prefetching and finding.
-#[inline]
-pub(crate) const fn hash_of(listing: u32, customer: CustomerId) -> TableHash {
+const _: () = assert!(size_of::<Bin>() == 64);
+
+/// An account that was looked for, there or not. Good until an account is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    home: Home,
+    place: Option<usize>,
+    /// Units of the account, 0 if there is none.
+    pub(crate) units: u32,
+}
+
+#[inline(always)]
+const fn hash_of(listing: u32, customer: CustomerId) -> TableHash {
     TableHash(hash_pair(customer.0, listing as u64))
 }
 
@@ -45,97 +62,130 @@ impl Accounts {
     /// No accounts; `bins` is a power of two and changes only speed and memory.
     pub(crate) fn new(bins: usize) -> Self {
         assert!(bins.is_power_of_two(), "bins: a power of two");
-        Self { bins: vec![Bin::default(); bins], bin_shift: 64 - bins.trailing_zeros() }
+        Self {
+            bins: (0..bins).map(|bin| Bin { groups: Groups::new(bin), list: List::default() }).collect(),
+            bin_shift: 64 - bins.trailing_zeros(),
+            groups: GroupPool::default(),
+            pool: Pool::default(),
+        }
     }
 
-    #[inline]
-    pub(crate) fn prefetch(&self, hash: TableHash) {
-        self.bins[hash.bin(self.bin_shift)].groups.prefetch(hash);
+    /// Takes memory for so many accounts. Only for a table that is empty.
+    pub(crate) fn prepare(&mut self, accounts: usize) {
+        let in_a_bin = accounts.div_ceil(self.bins.len());
+        for bin in &mut self.bins {
+            bin.groups = Groups::sized(&mut self.groups, in_a_bin);
+        }
+        self.pool.prepare(accounts, self.bins.len());
     }
 
-    /// Units of this customer.
-    #[inline]
-    pub(crate) fn units(&self, hash: TableHash, listing: u32, customer: CustomerId) -> u32 {
-        let bin = &self.bins[hash.bin(self.bin_shift)];
-        bin.find(hash, listing, customer).map_or(0, |at| bin.accounts[at].units)
+    #[inline(always)]
+    fn bin(&self, hash: TableHash) -> &Bin {
+        &self.bins[hash.bin(self.bin_shift)]
     }
 
-    /// Adds units, at least one.
-    #[inline]
-    pub(crate) fn add(&mut self, hash: TableHash, listing: u32, customer: CustomerId, units: u32) {
-        let bin = &mut self.bins[hash.bin(self.bin_shift)];
-        match bin.find(hash, listing, customer) {
+    /// Starts loading what [`Accounts::find`] will look at first.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, listing: u32, customer: CustomerId) -> Home {
+        let hash = hash_of(listing, customer);
+        let home = self.bin(hash).groups.home(hash);
+        prefetch_home(&self.groups, home);
+        home
+    }
+
+    /// Starts loading what else will be needed, once that is there.
+    #[inline(always)]
+    pub(crate) fn prefetch_entries(&self, home: Home) {
+        let list = &self.bin(home.hash).list;
+        candidates(&self.groups, home, |at| self.pool.prefetch(list, at));
+        self.pool.prefetch_end(list);
+    }
+
+    /// Looks for an account.
+    #[inline(always)]
+    pub(crate) fn find(&self, listing: u32, customer: CustomerId) -> Found {
+        let hash = hash_of(listing, customer);
+        self.find_at(self.bin(hash).groups.home(hash), listing, customer)
+    }
+
+    /// Looks for an account where [`Accounts::prefetch`] said that it would be.
+    #[inline(always)]
+    pub(crate) fn find_at(&self, home: Home, listing: u32, customer: CustomerId) -> Found {
+        let bin = self.bin(home.hash);
+        let place = bin.groups.find(&self.groups, home, |at| {
+            let account = self.pool.get(&bin.list, at);
+            account.customer == customer.0 && account.listing == listing
+        });
+        let units = place.map_or(0, |at| self.pool.get(&bin.list, at).units);
+        Found { home, place, units }
+    }
+
+    /// Adds units, at least one, to an account that was looked for.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, found: Found, listing: u32, customer: CustomerId, units: u32) {
+        let bin = &mut self.bins[found.home.hash.bin(self.bin_shift)];
+        match found.place {
             Some(at) => {
-                let account = &mut bin.accounts[at];
+                let account = self.pool.get_mut(&bin.list, at);
                 account.units = account.units.checked_add(units).expect("a customer's units fit 32 bits");
             }
-            None => bin.open(hash, Account { customer: customer.0, listing, units }),
+            None => {
+                if bin.groups.must_grow(bin.list.len()) {
+                    bin.grow(&mut self.groups, &self.pool);
+                }
+                bin.groups.enter(&mut self.groups, found.home, bin.list.len());
+                self.pool.push(&mut bin.list, Account { customer: customer.0, listing, units });
+            }
         }
     }
 
     /// Takes units away that were added before.
     pub(crate) fn take(&mut self, listing: u32, customer: CustomerId, units: u32) {
-        let hash = hash_of(listing, customer);
-        let bin = &mut self.bins[hash.bin(self.bin_shift)];
-        let at = bin.find(hash, listing, customer);
-        let at = at.expect("units come back to an account that never had them");
-        let left = bin.accounts[at].units.checked_sub(units);
-        bin.accounts[at].units = left.expect("units come back to an account that has fewer");
+        let found = self.find(listing, customer);
+        let at = found.place.expect("units come back to an account that never had them");
+        let number = found.home.hash.bin(self.bin_shift);
+        let account = self.pool.get_mut(&self.bins[number].list, at);
+        let left = account.units.checked_sub(units);
+        account.units = left.expect("units come back to an account that has fewer");
         if left == Some(0) {
-            bin.close(at);
+            self.close(number, at);
         }
     }
 
     /// Drops the accounts of listings that nobody can use any more.
     pub(crate) fn drop_listings(&mut self, is_dead: impl Fn(u32) -> bool) {
-        for bin in &mut self.bins {
-            for at in (0..bin.accounts.len()).rev() {
-                if is_dead(bin.accounts[at].listing) {
-                    bin.close(at);
+        for number in 0..self.bins.len() {
+            for at in (0..self.bins[number].list.len()).rev() {
+                if is_dead(self.pool.get(&self.bins[number].list, at).listing) {
+                    self.close(number, at);
                 }
             }
         }
     }
 
+    /// Removes an account; the last one takes its place.
+    fn close(&mut self, number: usize, at: usize) {
+        let bin = &mut self.bins[number];
+        bin.groups.remove(&mut self.groups, self.pool.get(&bin.list, at).hash(), at);
+        let last = bin.list.len() - 1;
+        if at != last {
+            bin.groups.moved(&mut self.groups, self.pool.get(&bin.list, last).hash(), last, at);
+        }
+        self.pool.swap_remove(&mut bin.list, at);
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
-        let bins = self.bins.iter();
         self.bins.capacity() * size_of::<Bin>()
-            + bins
-                .map(|bin| bin.groups.memory_bytes() + bin.accounts.capacity() * size_of::<Account>())
-                .sum::<usize>()
+            + self.bins.iter().map(|bin| bin.list.memory_bytes()).sum::<usize>()
+            + self.groups.memory_bytes()
+            + self.pool.memory_bytes()
     }
 }
 
 impl Bin {
-    #[inline]
-    fn find(&self, hash: TableHash, listing: u32, customer: CustomerId) -> Option<usize> {
-        self.groups.find(hash, |at| {
-            let account = &self.accounts[at];
-            account.customer == customer.0 && account.listing == listing
-        })
-    }
-
-    #[inline]
-    fn open(&mut self, hash: TableHash, account: Account) {
-        if self.groups.must_grow(self.accounts.len()) {
-            self.groups.grow(self.accounts.iter().map(Account::hash));
-        }
-        if self.accounts.len() == self.accounts.capacity() {
-            // Small steps: copying is cheaper than memory that nobody uses.
-            self.accounts.reserve_exact(self.accounts.len() / 8 + 4);
-        }
-        self.groups.enter(hash, self.accounts.len());
-        self.accounts.push(account);
-    }
-
-    /// Removes an account; the last one takes its place.
-    fn close(&mut self, at: usize) {
-        self.groups.remove(self.accounts[at].hash(), at);
-        let last = self.accounts.len() - 1;
-        if at != last {
-            self.groups.moved(self.accounts[last].hash(), last, at);
-        }
-        self.accounts.swap_remove(at);
+    #[cold]
+    fn grow(&mut self, groups: &mut GroupPool, pool: &Pool<Account>) {
+        self.groups.grow(groups, pool.iter(&self.list).map(Account::hash));
     }
 }
 
@@ -145,12 +195,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn units(accounts: &Accounts, listing: u32, customer: u64) -> u32 {
-        let customer = CustomerId(customer);
-        accounts.units(hash_of(listing, customer), listing, customer)
+        accounts.find(listing, CustomerId(customer)).units
     }
 
     fn add(accounts: &mut Accounts, listing: u32, customer: u64, units: u32) {
-        accounts.add(hash_of(listing, CustomerId(customer)), listing, CustomerId(customer), units);
+        let found = accounts.find(listing, CustomerId(customer));
+        accounts.add(found, listing, CustomerId(customer), units);
     }
 
     #[test]
@@ -174,7 +224,7 @@ mod tests {
         for ((listing, customer), n) in &model {
             assert_eq!(units(&accounts, *listing, *customer), *n);
         }
-        let open: usize = accounts.bins.iter().map(|bin| bin.accounts.len()).sum();
+        let open: usize = accounts.bins.iter().map(|bin| bin.list.len()).sum();
         assert_eq!(open, model.values().filter(|n| **n > 0).count());
 
         accounts.drop_listings(|listing| listing == 1);

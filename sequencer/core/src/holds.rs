@@ -72,7 +72,7 @@ pub(crate) struct NewHold {
 }
 
 impl Hold {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(new: NewHold) -> Self {
         let (offset_low, offset_high) = low_high(new.offset.0);
         let (deadline_low, deadline_high) = low_high(new.deadline.ms_since(TIME_MIN));
@@ -95,12 +95,12 @@ impl Hold {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn customer(&self) -> CustomerId {
         CustomerId(u64::from(self.customer[1]) << 32 | u64::from(self.customer[0]))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn entry(&self) -> EntryRef {
         EntryRef(self.entry)
     }
@@ -110,36 +110,36 @@ impl Hold {
     }
 
     /// The listing of its units, unless it has several lines.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn listing(&self) -> Option<u32> {
         if self.word & MULTI == 0 { Some(self.place) } else { None }
     }
 
     /// Its first line, if it has several.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn first_line(&self) -> Option<u32> {
         if self.word & MULTI == 0 { None } else { Some(self.place) }
     }
 
     /// Units, unless it has several lines.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn units(&self) -> u32 {
         self.word & UNITS
     }
 
     /// `None` for a free slot.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn state(&self) -> Option<HoldState> {
         HoldState::from_code((self.word & STATE) >> STATE_SHIFT)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn set_state(&mut self, state: HoldState) {
         self.word = self.word & !STATE | (state as u32) << STATE_SHIFT;
     }
 
     /// Held, paying or waiting.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn is_live(&self) -> bool {
         matches!(self.state(), Some(HoldState::Held | HoldState::Paying | HoldState::Waiting))
     }
@@ -153,12 +153,12 @@ impl Hold {
     }
 
     /// It stands in a slot of the timing wheel, so its own slot must not be used for another.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn is_linked(&self) -> bool {
         self.word & LINKED != 0
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn set_linked(&mut self, linked: bool) {
         self.word = if linked { self.word | LINKED } else { self.word & !LINKED };
     }
@@ -187,19 +187,19 @@ impl Hold {
     }
 
     /// Where it was decided.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decided_at(&self) -> (Offset, u32) {
         let offset = u64::from(self.middle >> 24) << 32 | u64::from(self.offset_low);
         (Offset(offset), self.middle >> 8 & 0xffff)
     }
 
-    #[inline]
+    #[inline(always)]
     fn first_deadline(&self) -> LogTime {
         LogTime(TIME_MIN.0 + (u64::from(self.middle & 0xff) << 32 | u64::from(self.deadline_low)))
     }
 
     /// When it ends if nothing happens.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn deadline(&self) -> LogTime {
         self.first_deadline().plus_ms(u64::from(self.moved_ms))
     }
@@ -277,7 +277,7 @@ pub(crate) struct Holds {
 
 impl Holds {
     /// The slot that the next hold will get, `None` when there is no room for another.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_number(&self) -> Option<u32> {
         match self.free.last() {
             Some(number) => Some(*number),
@@ -287,7 +287,7 @@ impl Holds {
     }
 
     /// Stores a hold in the slot that [`Holds::next_number`] named.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add(&mut self, hold: Hold) -> u32 {
         if let Some(number) = self.free.pop() {
             *self.slots.change(number as usize) = hold;
@@ -296,19 +296,19 @@ impl Holds {
         u32::try_from(self.slots.push(hold)).expect("next_number said that there is room")
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, number: u32) -> &Hold {
         &self.slots[number as usize]
     }
 
     /// The hold, about to be changed in a way that a checkpoint has to keep.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn change(&mut self, number: u32) -> &mut Hold {
         self.slots.change(number as usize)
     }
 
     /// The hold, to change what is worked out anew when a checkpoint is loaded.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn change_derived(&mut self, number: u32) -> &mut Hold {
         self.slots.change_derived(number as usize)
     }

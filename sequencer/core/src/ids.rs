@@ -11,15 +11,15 @@ mod bin;
 mod generations;
 
 use holdfast_contracts::ReservationId;
-use holdfast_memory::PageVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use bin::{Bin, CHUNK};
+use bin::Bin;
 pub(crate) use generations::Generations;
 
 use crate::answer::Answer;
-use crate::groups::TableHash;
+use crate::groups::{GroupPool, Groups, Home, TableHash, candidates, prefetch_home};
 use crate::hash::{hash_pair, id_words};
+use crate::pool::Pool;
 
 /// Entries that may be remembered. Reaching it refuses new ids until a generation passes.
 pub(crate) const REMEMBERED_MAX: u64 = 200_000_000;
@@ -77,8 +77,8 @@ pub(crate) struct IdTable {
     bins: Vec<Bin>,
     /// Bits to shift a hash to the right to get its bin.
     bin_shift: u32,
-    chunks: PageVec<[Entry; CHUNK], 15>,
-    free_chunks: Vec<u32>,
+    groups: GroupPool,
+    pool: Pool<Entry>,
     pub(crate) generations: Generations,
 }
 
@@ -87,12 +87,21 @@ impl IdTable {
     pub(crate) fn new(bins: usize) -> Self {
         assert!(bins.is_power_of_two() && bins <= 1 << (32 - LOCAL_BITS), "bins: a power of two up to 4096");
         Self {
-            bins: vec![Bin::default(); bins],
+            bins: (0..bins).map(Bin::new).collect(),
             bin_shift: 64 - bins.trailing_zeros(),
-            chunks: PageVec::default(),
-            free_chunks: Vec::new(),
+            groups: GroupPool::default(),
+            pool: Pool::default(),
             generations: Generations::new(bins),
         }
+    }
+
+    /// Takes memory for so many ids. Only for a table that is empty.
+    pub(crate) fn prepare(&mut self, ids: usize) {
+        let in_a_bin = ids.div_ceil(self.bins.len());
+        for bin in &mut self.bins {
+            bin.groups = Groups::sized(&mut self.groups, in_a_bin);
+        }
+        self.pool.prepare(ids, self.bins.len());
     }
 
     #[inline]
@@ -101,38 +110,52 @@ impl IdTable {
     }
 
     /// Starts loading what [`IdTable::find`] will look at first.
-    #[inline]
-    pub(crate) fn prefetch(&self, hash: TableHash) {
-        self.bins[self.bin_of(hash)].groups.prefetch(hash);
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: TableHash) -> Home {
+        let home = self.home(hash);
+        prefetch_home(&self.groups, home);
+        home
+    }
+
+    /// Starts loading what else will be needed, once that is there.
+    #[inline(always)]
+    pub(crate) fn prefetch_entries(&self, home: Home) {
+        let entries = &self.bins[self.bin_of(home.hash)].entries;
+        candidates(&self.groups, home, |at| self.pool.prefetch(entries, at));
+        self.pool.prefetch_end(entries);
+    }
+
+    /// Where an id with this hash is looked for, and will be entered.
+    #[inline(always)]
+    pub(crate) fn home(&self, hash: TableHash) -> Home {
+        self.bins[self.bin_of(hash)].groups.home(hash)
     }
 
     /// The entry of an id that is young, or old and wanted by `keep_old`.
     ///
     /// An id that was forgotten and came again has two entries until its bin is swept.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(
         &self,
         id: ReservationId,
-        hash: TableHash,
+        home: Home,
         keep_old: impl Fn(&Entry) -> bool,
     ) -> Option<EntryRef> {
-        let at = self.bin_of(hash);
+        let at = self.bin_of(home.hash);
         let wanted = id_words(id);
         let bin = &self.bins[at];
-        let found = bin.groups.find(hash, |behind| {
-            let (chunk, slot) = bin.stored_behind(behind);
-            let entry = &self.chunks[chunk as usize][slot];
-            let place = bin.start() + to_u32(behind);
-            entry.words() == wanted && (!self.generations.is_old(at, place) || keep_old(entry))
+        let found = bin.groups.find(&self.groups, home, |behind| {
+            let entry = self.pool.get(&bin.entries, behind);
+            entry.words() == wanted && (!self.generations.is_old(at, bin.place(behind)) || keep_old(entry))
         })?;
-        Some(Self::reference(at, bin.start() + to_u32(found)))
+        Some(Self::reference(at, bin.place(found)))
     }
 
     /// Adds an id that is not in the table, or is forgotten.
-    #[inline]
-    pub(crate) fn insert(&mut self, entry: Entry, hash: TableHash) -> EntryRef {
+    #[inline(always)]
+    pub(crate) fn insert(&mut self, entry: Entry, home: Home) -> EntryRef {
         self.generations.count();
-        self.store(self.bin_of(hash), entry, hash)
+        self.store(self.bin_of(home.hash), entry, home)
     }
 
     /// An empty table to load a checkpoint into, its current generation the one with this number. Old entries come
@@ -140,7 +163,7 @@ impl IdTable {
     pub(crate) fn restoring(bins: usize, generation: u64) -> Self {
         let mut table = Self::new(bins);
         for bin in &mut table.bins {
-            bin.restart(1 << LOCAL_BITS);
+            bin.start_at(1 << LOCAL_BITS);
         }
         let bins = &table.bins;
         table.generations.begin_with(generation, |bin| bins[bin].end());
@@ -149,7 +172,7 @@ impl IdTable {
 
     /// Adds an entry of the current generation read from a checkpoint.
     pub(crate) fn restore(&mut self, entry: Entry) -> EntryRef {
-        self.insert(entry, entry.hash())
+        self.insert(entry, self.home(entry.hash()))
     }
 
     /// Adds all old entries read from a checkpoint, and reports where each is.
@@ -163,23 +186,16 @@ impl IdTable {
         }
     }
 
-    #[inline]
-    fn store(&mut self, number: usize, entry: Entry, hash: TableHash) -> EntryRef {
+    #[inline(always)]
+    fn store(&mut self, number: usize, entry: Entry, home: Home) -> EntryRef {
         let bin = &mut self.bins[number];
-        if bin.must_grow() {
-            let chunks = &self.chunks;
-            bin.grow(|chunk, slot| chunks[chunk as usize][slot].hash());
+        if bin.groups.must_grow(bin.entries.len()) {
+            bin.groups.grow(&mut self.groups, self.pool.iter(&bin.entries).map(Entry::hash));
         }
-        if bin.needs_chunk() {
-            let chunk = match self.free_chunks.pop() {
-                Some(chunk) => chunk,
-                None => to_u32(self.chunks.push([EMPTY; CHUNK])),
-            };
-            bin.add_chunk(chunk);
-        }
-        let (local, chunk, slot) = bin.add(hash);
-        self.chunks[chunk as usize][slot] = entry;
-        Self::reference(number, local)
+        bin.groups.enter(&mut self.groups, home, bin.entries.len());
+        let place = bin.end();
+        self.pool.push(&mut bin.entries, entry);
+        Self::reference(number, place)
     }
 
     #[inline]
@@ -197,8 +213,13 @@ impl IdTable {
     #[inline]
     pub(crate) fn entry(&self, at: EntryRef) -> &Entry {
         let (bin, local) = self.place(at);
-        let (chunk, slot) = self.bins[bin].stored_at(local);
-        &self.chunks[chunk as usize][slot]
+        self.at(bin, local)
+    }
+
+    #[inline]
+    fn at(&self, bin: usize, place: u32) -> &Entry {
+        let bin = &self.bins[bin];
+        self.pool.get(&bin.entries, bin.behind(place))
     }
 
     /// Whether the entry's generation has left the window: then only the state of its hold can keep it remembered.
@@ -245,8 +266,7 @@ impl IdTable {
         let bin = &self.bins[number];
         let mut kept = Vec::new();
         for local in bin.start()..old_end {
-            let (chunk, slot) = bin.stored_at(local);
-            let entry = self.chunks[chunk as usize][slot];
+            let entry = *self.at(number, local);
             if keep(&entry) {
                 kept.push(entry);
             }
@@ -264,30 +284,24 @@ impl IdTable {
         young_begin: u32,
         placed: &mut impl FnMut(&Entry, EntryRef),
     ) {
+        let young: Vec<Entry> = self.stretch(number, young_begin, self.bins[number].end()).copied().collect();
         let bin = &mut self.bins[number];
-        let young: Vec<Entry> = (young_begin..bin.end())
-            .map(|local| {
-                let (chunk, slot) = bin.stored_at(local);
-                self.chunks[chunk as usize][slot]
-            })
-            .collect();
-        self.free_chunks.append(&mut bin.restart(young_begin - to_u32(old.len())));
+        bin.groups.clear(&mut self.groups);
+        self.pool.clear(&mut bin.entries);
+        bin.start_at(young_begin - to_u32(old.len()));
         for entry in old {
-            let at = self.store(number, *entry, entry.hash());
+            let at = self.store(number, *entry, self.home(entry.hash()));
             placed(entry, at);
         }
         for entry in &young {
-            self.store(number, *entry, entry.hash());
+            self.store(number, *entry, self.home(entry.hash()));
         }
     }
 
     /// Entries of a bin from one place to another, in order.
     pub(crate) fn stretch(&self, bin: usize, from: u32, to: u32) -> impl Iterator<Item = &Entry> {
         let places = from.max(self.bins[bin].start())..to;
-        places.map(move |local| {
-            let (chunk, slot) = self.bins[bin].stored_at(local);
-            &self.chunks[chunk as usize][slot]
-        })
+        places.map(move |place| self.at(bin, place))
     }
 
     /// The places a bin has: of its first entry, and after its last.
@@ -296,15 +310,13 @@ impl IdTable {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.chunks.memory_bytes()
+        self.pool.memory_bytes()
+            + self.groups.memory_bytes()
             + self.bins.capacity() * size_of::<Bin>()
-            + self.bins.iter().map(Bin::memory_bytes).sum::<usize>()
-            + self.free_chunks.capacity() * size_of::<u32>()
+            + self.bins.iter().map(|bin| bin.entries.memory_bytes()).sum::<usize>()
             + self.generations.memory_bytes()
     }
 }
-
-const EMPTY: Entry = Entry { low: 0, high: 0, fingerprint: 0, word: 0 };
 
 fn to_u32(n: usize) -> u32 {
     u32::try_from(n).expect("tables hold fewer than 2^32 entries")
@@ -319,7 +331,8 @@ mod tests {
     }
 
     fn insert(table: &mut IdTable, n: u64) -> EntryRef {
-        table.insert(Entry::new(id(n), 7, Answer::Hold(u32::try_from(n).unwrap())), hash_of(id(n)))
+        table
+            .insert(Entry::new(id(n), 7, Answer::Hold(u32::try_from(n).unwrap())), table.home(hash_of(id(n))))
     }
 
     fn number(entry: &Entry) -> u64 {
@@ -332,13 +345,13 @@ mod tests {
             let mut table = IdTable::new(bins);
             let refs: Vec<_> = (0..20_000).map(|n| insert(&mut table, n)).collect();
             for n in 0..20_000 {
-                let at = table.find(id(n), hash_of(id(n)), |_| true).expect("inserted");
+                let at = table.find(id(n), table.home(hash_of(id(n))), |_| true).expect("inserted");
                 assert_eq!(at, refs[usize::try_from(n).unwrap()]);
                 assert_eq!(number(table.entry(at)), n);
                 assert_eq!(table.entry(at).id(), id(n));
             }
             for n in 20_000..40_000 {
-                assert_eq!(table.find(id(n), hash_of(id(n)), |_| true), None);
+                assert_eq!(table.find(id(n), table.home(hash_of(id(n))), |_| true), None);
             }
         }
     }
@@ -354,8 +367,8 @@ mod tests {
             insert(&mut table, n);
         }
         table.roll(4);
-        assert!(table.is_old(table.find(id(5), hash_of(id(5)), |_| true).unwrap()));
-        assert!(!table.is_old(table.find(id(1005), hash_of(id(1005)), |_| true).unwrap()));
+        assert!(table.is_old(table.find(id(5), table.home(hash_of(id(5))), |_| true).unwrap()));
+        assert!(!table.is_old(table.find(id(1005), table.home(hash_of(id(1005))), |_| true).unwrap()));
         let mut moved = Vec::new();
         for bin in 0..4 {
             table.sweep_bin(bin, |e| number(e).is_multiple_of(10), |e, at| moved.push((number(e), at)));
@@ -366,7 +379,7 @@ mod tests {
             assert!(table.is_old(at));
         }
         for n in 0..2000u64 {
-            let found = table.find(id(n), hash_of(id(n)), |_| true);
+            let found = table.find(id(n), table.home(hash_of(id(n))), |_| true);
             assert_eq!(found.is_some(), n >= 1000 || n % 10 == 0, "{n}");
             assert!(found.is_none_or(|at| table.is_old(at) == (n < 1000)));
         }

@@ -22,6 +22,7 @@ mod machine;
 mod moves;
 mod paged;
 mod pages;
+mod pool;
 mod reserve;
 mod rules;
 mod sale;

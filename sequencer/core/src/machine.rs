@@ -4,8 +4,9 @@ use holdfast_contracts::command::{BatchHeader, BatchScratch, Command, decode_bat
 use holdfast_contracts::decision::{BodyWriter, Granted};
 use holdfast_contracts::{CustomerId, Digest, LogId, LogTime, Offset, PartitionId, WireError};
 
-use crate::accounts::{self, Accounts};
+use crate::accounts::Accounts;
 use crate::clock::{self, Clock};
+use crate::groups::Home;
 use crate::hash::{Sum, hash_bytes};
 use crate::holds::{Holds, NONE};
 use crate::ids::{IdTable, hash_of};
@@ -17,8 +18,11 @@ use crate::skus::Skus;
 use crate::wheel::Wheel;
 use crate::work::Work;
 
-/// How many commands ahead memory is fetched: enough to hide a miss, few enough to stay in the cache.
-const LOOK_AHEAD: usize = 12;
+/// How many commands ahead memory is fetched: enough to hide a miss, few enough to stay in the cache. First the groups
+/// that say where entries are...
+const LOOK_FAR: usize = 24;
+/// ... and when those are there, the entries.
+const LOOK_NEAR: usize = 12;
 
 /// What a machine is, beside its state. Nothing here changes an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +37,26 @@ pub struct MachineConfig {
     pub id_bins: usize,
     /// Slots of the timing wheel, a power of two from 64. A slot is 16 ms.
     pub wheel_slots: usize,
+    /// Remembered ids that memory is taken for at the start, about 30 bytes each. More than these are as welcome, but memory
+    /// for them is taken when they come, and a record that needs it waits for it.
+    pub room_for_ids: usize,
+    /// Holds likewise, about 65 bytes each beside their ids.
+    pub room_for_holds: usize,
 }
 
 impl MachineConfig {
     /// The sizes used in production.
     #[must_use]
     pub const fn new(partition: PartitionId, partitions: u32, log_id: LogId) -> Self {
-        Self { partition, partitions, log_id, id_bins: 4096, wheel_slots: 1 << 16 }
+        Self {
+            partition,
+            partitions,
+            log_id,
+            id_bins: 4096,
+            wheel_slots: 1 << 16,
+            room_for_ids: 0,
+            room_for_holds: 0,
+        }
     }
 }
 
@@ -117,12 +134,27 @@ struct Scratch {
     granted: Vec<Granted>,
 }
 
+/// Commands looked at ahead of their turn, the latest so many.
+const AHEAD: usize = 32;
+const _: () = assert!(LOOK_NEAR < LOOK_FAR && LOOK_FAR < AHEAD);
+
+/// Where a command will look, as found out ahead of its turn.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ahead {
+    pub(crate) id: Home,
+    /// The listing whose account it will look for, when it has one line.
+    pub(crate) listing: u32,
+    pub(crate) account: Home,
+}
+
 /// A dictionary entry of the record at hand.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DictionaryEntry {
     pub(crate) hash: u64,
     /// Its number, or [`NONE`] while nobody made it known.
     pub(crate) sku: u32,
+    /// The listing it had when the record began, to fetch memory by.
+    listing: u32,
     /// Index of an unknown name in the output's dictionary plus one, once it was said.
     said: u32,
 }
@@ -205,6 +237,25 @@ impl Machine {
     /// A machine that has seen nothing.
     #[must_use]
     pub fn new(config: MachineConfig) -> Self {
+        let mut machine = Self::unprepared(config);
+        machine.prepare();
+        machine
+    }
+
+    /// Takes the memory that the configuration asks for.
+    pub(crate) fn prepare(&mut self) {
+        let MachineConfig { room_for_ids, room_for_holds, .. } = self.config;
+        if room_for_ids > 0 {
+            self.ids.prepare(room_for_ids);
+        }
+        if room_for_holds > 0 {
+            self.accounts.prepare(room_for_holds);
+            self.holds.slots.prepare(room_for_holds);
+        }
+    }
+
+    /// A machine that has seen nothing and takes memory as it needs it.
+    pub(crate) fn unprepared(config: MachineConfig) -> Self {
         Self {
             config,
             clock: Clock::default(),
@@ -300,16 +351,22 @@ impl Machine {
         probe: &mut P,
     ) -> Result<(), Halt> {
         self.resolve(context);
-        for command in commands.iter().take(LOOK_AHEAD) {
-            self.prefetch(context, command);
+        let mut ahead = [Ahead::default(); AHEAD];
+        for (index, command) in commands.iter().take(LOOK_FAR).enumerate() {
+            ahead[index % AHEAD] = self.look_far(context, command);
+        }
+        for near in ahead.iter().take(LOOK_NEAR) {
+            self.look_near(near);
         }
         for (index, command) in (0u32..).zip(commands) {
-            if let Some(ahead) = commands.get(index as usize + LOOK_AHEAD) {
-                self.prefetch(context, ahead);
+            let at = index as usize;
+            if let Some(far) = commands.get(at + LOOK_FAR) {
+                ahead[(at + LOOK_FAR) % AHEAD] = self.look_far(context, far);
             }
+            self.look_near(&ahead[(at + LOOK_NEAR) % AHEAD]);
             context.cause = Some(index);
             probe.before(self, index, command);
-            self.decide(context, command)?;
+            self.decide(context, command, &ahead[at % AHEAD])?;
         }
         Ok(())
     }
@@ -319,36 +376,60 @@ impl Machine {
         context.dictionary.clear();
         context.dictionary.extend(context.names.iter().map(|name| {
             let hash = hash_bytes(name.as_bytes());
-            DictionaryEntry { hash, sku: self.skus.find(name, hash).unwrap_or(NONE), said: 0 }
+            self.skus.prefetch_name(hash);
+            DictionaryEntry { hash, sku: NONE, listing: NONE, said: 0 }
         }));
+        for (entry, name) in context.dictionary.iter_mut().zip(context.names) {
+            if let Some(sku) = self.skus.find(name, entry.hash) {
+                entry.sku = sku;
+                self.skus.prefetch(sku);
+            }
+        }
+        for entry in context.dictionary.iter_mut().filter(|entry| entry.sku != NONE) {
+            entry.listing = self.skus.get(entry.sku).listing;
+            self.sales.prefetch(entry.listing);
+        }
     }
 
-    /// Starts loading the memory that a command will need.
-    #[inline]
-    fn prefetch(&self, context: &Context<'_, '_>, command: &Command<'_>) {
+    /// Starts loading what a command will look at first.
+    #[inline(always)]
+    fn look_far(&self, context: &Context<'_, '_>, command: &Command<'_>) -> Ahead {
         match command {
             Command::Reserve(it) => {
-                self.ids.prefetch(hash_of(it.reservation_id));
-                if let Some(line) = it.lines.single()
-                    && let Some(entry) = context.dictionary.get(line.sku as usize)
-                    && entry.sku != NONE
-                {
-                    let listing = self.skus.get(entry.sku).listing;
-                    self.accounts.prefetch(accounts::hash_of(listing, it.customer));
+                let line = it.lines.single().unwrap_or_default();
+                let listing = context.dictionary.get(line.sku as usize).map_or(NONE, |entry| entry.listing);
+                Ahead {
+                    id: self.ids.prefetch(hash_of(it.reservation_id)),
+                    listing,
+                    account: self.accounts.prefetch(listing, it.customer),
                 }
             }
             Command::BeginPayment { reservation_id, .. }
             | Command::Confirm { reservation_id, .. }
             | Command::Release { reservation_id, .. }
-            | Command::Extend { reservation_id, .. } => self.ids.prefetch(hash_of(*reservation_id)),
-            _ => {}
+            | Command::Extend { reservation_id, .. } => {
+                Ahead { id: self.ids.prefetch(hash_of(*reservation_id)), ..Ahead::default() }
+            }
+            _ => Ahead::default(),
         }
     }
 
+    /// Starts loading what it will look at next.
+    #[inline(always)]
+    fn look_near(&self, ahead: &Ahead) {
+        self.ids.prefetch_entries(ahead.id);
+        self.accounts.prefetch_entries(ahead.account);
+    }
+
     #[inline]
-    fn decide(&mut self, context: &mut Context<'_, '_>, command: &Command<'_>) -> Result<(), Halt> {
+    fn decide(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        command: &Command<'_>,
+        ahead: &Ahead,
+    ) -> Result<(), Halt> {
         match command {
-            Command::Reserve(it) => self.reserve(context, it),
+            Command::Reserve(it) => self.reserve(context, it, ahead),
             Command::BeginPayment { reservation_id, customer } => {
                 self.begin_payment(context, *reservation_id, *customer);
             }
@@ -450,13 +531,14 @@ impl Machine {
     /// Units of a customer in a listing.
     #[inline]
     pub(crate) fn account(&self, listing: u32, customer: CustomerId) -> u32 {
-        self.accounts.units(accounts::hash_of(listing, customer), listing, customer)
+        self.accounts.find(listing, customer).units
     }
 
     /// Adds units, at least one, to a customer's account.
     #[inline]
     pub(crate) fn account_add(&mut self, listing: u32, customer: CustomerId, units: u32) {
-        self.accounts.add(accounts::hash_of(listing, customer), listing, customer, units);
+        let found = self.accounts.find(listing, customer);
+        self.accounts.add(found, listing, customer, units);
     }
 }
 

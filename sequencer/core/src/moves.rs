@@ -4,10 +4,9 @@ use holdfast_contracts::decision::{HoldState, Moved, Reason};
 use holdfast_contracts::{CustomerId, LogTime, ReservationId};
 
 use crate::answer::{Answer, NO_LINE};
-use crate::groups::TableHash;
+use crate::groups::Home;
 use crate::hash::Mix;
 use crate::holds::Hold;
-use crate::ids::hash_of;
 use crate::lines::HoldLine;
 use crate::machine::{Context, Machine};
 use crate::reserve::entry_element;
@@ -182,18 +181,17 @@ impl Machine {
             self.answer_extend(context, id, judged);
             return;
         };
-        let hash = hash_of(command_id);
+        let home = self.make_room(command_id);
         let (low, high) = crate::hash::id_words(id);
         let content = Mix::new(5).with(low).with(high).with(customer.0).with(u64::from(by_ms)).low32();
-        self.make_room(hash);
-        match self.known_command(command_id, hash, content) {
+        match self.known_command(command_id, home, content) {
             Known::New => {
                 let judged = self.judge_extend(id, customer, by_ms);
                 let answer = match judged {
                     Ok(_) => Answer::Done,
                     Err((reason, value)) => Answer::Refused { reason, line: NO_LINE, value },
                 };
-                self.remember(command_id, hash, content, answer);
+                self.remember(command_id, home, content, answer);
                 self.answer_extend(context, id, judged);
             }
             Known::Done => {
@@ -297,8 +295,8 @@ impl Machine {
     }
 
     /// What is known of the id of an administrative command.
-    pub(crate) fn known_command(&self, id: ReservationId, hash: TableHash, content: u32) -> Known {
-        let Some(at) = self.known(id, hash) else {
+    pub(crate) fn known_command(&self, id: ReservationId, home: Home, content: u32) -> Known {
+        let Some(at) = self.known(id, home) else {
             return if self.has_room() { Known::New } else { Known::No(Reason::Full) };
         };
         let entry = self.ids.entry(at);

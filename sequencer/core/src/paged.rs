@@ -49,8 +49,20 @@ impl<T, const SHIFT: u32> Default for Paged<T, SHIFT> {
 }
 
 impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32> Paged<T, SHIFT> {
+    /// Takes memory for so many elements.
+    pub(crate) fn prepare(&mut self, elements: usize) {
+        self.items.prepare(elements);
+        self.states.reserve(elements / PAGE + 1);
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.items.len()
+    }
+
+    /// Starts loading an element.
+    #[inline]
+    pub(crate) fn prefetch(&self, index: usize) {
+        self.items.prefetch(index);
     }
 
     #[inline]
@@ -58,7 +70,7 @@ impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32
         self.items.get(index)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, item: T) -> usize {
         let index = self.items.len();
         if index.is_multiple_of(PAGE) {
@@ -69,7 +81,7 @@ impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32
     }
 
     /// The element, about to be changed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn change(&mut self, index: usize) -> &mut T {
         self.touch(index);
         &mut self.items[index]
@@ -81,7 +93,7 @@ impl<T: IntoBytes + FromBytes + Immutable + KnownLayout + Copy, const SHIFT: u32
         &mut self.items[index]
     }
 
-    #[inline]
+    #[inline(always)]
     fn touch(&mut self, index: usize) {
         let page = index >> PAGE_SHIFT;
         if self.states[page] != PageState::Dirty {

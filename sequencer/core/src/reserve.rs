@@ -1,18 +1,20 @@
 //! Reserve: promise units to a buyer until a deadline, or say why not.
 
-use holdfast_contracts::command::Reserve;
+use holdfast_contracts::command::{Line, Reserve};
 use holdfast_contracts::decision::{FirstDecided, Granted, HoldState, Reason};
 use holdfast_contracts::limits::QUANTITY_MAX;
 use holdfast_contracts::{LogTime, ReservationId};
 
+use crate::accounts::Found;
 use crate::answer::{Answer, NO_LINE};
 use crate::clock;
-use crate::groups::TableHash;
+use crate::groups::Home;
 use crate::hash::{Mix, hash_bytes};
 use crate::holds::{Hold, NEVER, NONE, NewHold};
-use crate::ids::{Entry, EntryRef, hash_of};
+use crate::ids::{Entry, EntryRef};
 use crate::lines::HoldLine;
-use crate::machine::{Context, Machine};
+use crate::machine::{Ahead, Context, Machine};
+use crate::skus::Sku;
 
 /// What is wanted of one SKU, lines of the same SKU added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +25,13 @@ pub(crate) struct Want {
     hash: u64,
     /// The SKU's number, [`NONE`] if nobody made it known, [`MISSING`] if the index names nothing.
     sku: u32,
+    /// The SKU's listing, [`NONE`] if it has none.
+    listing: u32,
     quantity: u64,
+    /// Units that the public may take.
+    offered: u64,
+    /// What the customer has of it so far.
+    account: Found,
 }
 
 /// The index of a line is not in the record's dictionary.
@@ -49,48 +57,99 @@ enum Verdict {
 impl Machine {
     /// Answers a reserve request and folds the answer into the state.
     #[inline]
-    pub(crate) fn reserve(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>) {
-        let single;
-        let mut several = std::mem::take(&mut context.wants);
-        let wants: &[Want] = match it.lines.single() {
+    pub(crate) fn reserve(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>, ahead: &Ahead) {
+        match it.lines.single() {
+            // An array of one: the compiler makes a copy of everything below without a loop.
             Some(line) => {
-                single = [want(context, line.sku, line.quantity)];
-                &single
+                let wants = [self.want(context, it, line, ahead)];
+                self.reserve_wants(context, it, &wants, ahead);
             }
-            None => {
-                merge(context, it, &mut several);
-                &several
+            None => self.reserve_several(context, it, ahead),
+        }
+    }
+
+    #[cold]
+    fn reserve_several(&mut self, context: &mut Context<'_, '_>, it: &Reserve<'_>, ahead: &Ahead) {
+        let mut wants = std::mem::take(&mut context.wants);
+        self.merge(context, it, ahead, &mut wants);
+        self.reserve_wants(context, it, &wants, ahead);
+        context.wants = wants;
+    }
+
+    #[inline(always)]
+    fn want(&self, context: &Context<'_, '_>, it: &Reserve<'_>, line: Line, ahead: &Ahead) -> Want {
+        let (hash, sku) = match context.dictionary.get(line.sku as usize) {
+            Some(found) => (found.hash, found.sku),
+            None => (hash_bytes(b""), MISSING),
+        };
+        let (listing, offered) = match sku {
+            NONE | MISSING => (NONE, 0),
+            sku => {
+                let counters = self.skus.get(sku);
+                (counters.listing, self.offered_of(counters))
             }
         };
-        let hash = hash_of(it.reservation_id);
-        let content = content(it, wants);
-        self.make_room(hash);
-        match self.judge(it, wants, hash, content) {
-            Verdict::Granted { ttl_ms } => self.grant(context, it, wants, hash, content, ttl_ms),
-            Verdict::Refused(answer) => {
-                self.remember(it.reservation_id, hash, content, answer);
-                self.say_refusal(context, it.reservation_id, false, answer, wants);
+        let account = match ahead.listing {
+            seen if seen == listing => self.accounts.find_at(ahead.account, listing, it.customer),
+            // The SKU has come to another listing since, or there are several lines.
+            _ => self.accounts.find(listing, it.customer),
+        };
+        Want { entry: line.sku, hash, sku, listing, quantity: u64::from(line.quantity), offered, account }
+    }
+
+    /// One want per SKU, in order of the bytes of the SKU. An index that names nothing stands for an empty name.
+    fn merge(&self, context: &Context<'_, '_>, it: &Reserve<'_>, ahead: &Ahead, wants: &mut Vec<Want>) {
+        wants.clear();
+        wants.extend(it.lines.iter().map(|line| self.want(context, it, line, ahead)));
+        let name = |want: &Want| context.name(want.entry);
+        wants.sort_by(|a, b| name(a).cmp(name(b)));
+        wants.dedup_by(|next, kept| {
+            let same = name(next) == name(kept);
+            if same {
+                kept.quantity += next.quantity;
             }
-            Verdict::Waits { listing } => self.stand_in_line(context, it, wants[0], hash, content, listing),
+            same
+        });
+        #[cfg(feature = "mutant-16")]
+        in_map_order(wants);
+    }
+
+    #[inline(always)]
+    fn reserve_wants(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        it: &Reserve<'_>,
+        wants: &[Want],
+        ahead: &Ahead,
+    ) {
+        let content = content(it, wants);
+        let home = ahead.id;
+        self.make_room_at(home);
+        match self.judge(it, wants, home, content) {
+            Verdict::Granted { ttl_ms } => self.grant(context, it, wants, home, content, ttl_ms),
+            Verdict::Refused(answer) => {
+                self.remember(it.reservation_id, home, content, answer);
+                self.say_refusal(context, it.reservation_id, Said::First, answer, wants);
+            }
+            Verdict::Waits { listing } => self.stand_in_line(context, it, wants[0], home, content, listing),
             Verdict::Known(at) => self.answer_again(context, it.reservation_id, at, wants),
             Verdict::IdReused => {
                 context.say().refused(Some(it.reservation_id), false, Reason::IdReused, None, 0);
             }
             Verdict::Full => context.say().refused(Some(it.reservation_id), false, Reason::Full, None, 0),
         }
-        context.wants = several;
     }
 
     /// Answers a reserve request. Reads only.
     ///
     /// A retry is pointed at the answer it already got: buyers retry when an answer is slow, and a retry that was decided
     /// again would take units nobody will pay for.
-    #[inline]
-    fn judge(&self, it: &Reserve<'_>, wants: &[Want], hash: TableHash, content: u32) -> Verdict {
+    #[inline(always)]
+    fn judge(&self, it: &Reserve<'_>, wants: &[Want], home: Home, content: u32) -> Verdict {
         let refuse = |reason, line, value| Verdict::Refused(Answer::Refused { reason, line, value });
 
         if !cfg!(feature = "mutant-03")
-            && let Some(at) = self.known(it.reservation_id, hash)
+            && let Some(at) = self.known(it.reservation_id, home)
         {
             let entry = self.ids.entry(at);
             let same = entry.fingerprint == content && Answer::unpack(entry.word) != Answer::Done;
@@ -102,8 +161,10 @@ impl Machine {
         if !is_valid(it, wants) {
             return refuse(Reason::Invalid, NO_LINE, 0);
         }
-        if let Some(line) = position(wants, |want| want.sku == NONE) {
-            return refuse(Reason::UnknownSku, line, 0);
+        for (line, want) in numbered(wants) {
+            if want.sku == NONE {
+                return refuse(Reason::UnknownSku, line, 0);
+            }
         }
         let sale = match self.common_sale(wants) {
             Ok(sale) => self.sales.sale(sale),
@@ -114,12 +175,12 @@ impl Machine {
         if per_reservation != 0 && total > per_reservation {
             return refuse(Reason::PurchaseLimit, NO_LINE, per_reservation);
         }
-        if let Some((line, left)) = self.over_limit(it, wants, sale.terms.units_per_customer_max) {
+        if let Some((line, left)) = over_limit(wants, sale.terms.units_per_customer_max) {
             return refuse(Reason::PurchaseLimit, line, left);
         }
-        if let Some((line, offered)) = self.short(it, wants) {
+        if let Some((line, offered)) = short(it, wants) {
             if it.join_waitlist && sale.terms.waitlist {
-                return Verdict::Waits { listing: self.skus.get(wants[0].sku).listing };
+                return Verdict::Waits { listing: wants[0].listing };
             }
             return refuse(Reason::InsufficientStock, line, offered);
         }
@@ -129,15 +190,14 @@ impl Machine {
     }
 
     /// The one sale that all lines are in and that is open, or the first line that spoils it.
-    #[inline]
+    #[inline(always)]
     fn common_sale(&self, wants: &[Want]) -> Result<u32, (Reason, u8)> {
         let mut common = NONE;
-        for (line, want) in (0u8..).zip(wants) {
-            let listing = self.skus.get(want.sku).listing;
-            if listing == NONE {
+        for (line, want) in numbered(wants) {
+            if want.listing == NONE {
                 return Err((Reason::SaleNotOpen, line));
             }
-            let number = self.sales.listing(listing).sale;
+            let number = self.sales.listing(want.listing).sale;
             if let Some(reason) = self.sales.sale(number).refusal(self.clock.now()) {
                 return Err((reason, line));
             }
@@ -149,58 +209,24 @@ impl Machine {
         Ok(common)
     }
 
-    /// The first line that would give the customer too many units, and how many are still allowed.
-    #[inline]
-    fn over_limit(&self, it: &Reserve<'_>, wants: &[Want], max: u32) -> Option<(u8, u64)> {
-        if max == 0 {
-            return None;
-        }
-        (0u8..).zip(wants).find_map(|(line, want)| {
-            let has = self.account(self.skus.get(want.sku).listing, it.customer);
-            let left = u64::from(max.saturating_sub(has));
-            (want.quantity > left).then_some((line, left))
-        })
-    }
-
-    /// The line for which there is not enough, and how much there is.
-    #[inline]
-    fn short(&self, it: &Reserve<'_>, wants: &[Want]) -> Option<(u8, u64)> {
-        if it.allow_partial {
-            let nothing = wants.iter().all(|want| self.offered(want.sku) == 0);
-            return nothing.then_some((0, 0));
-        }
-        (0u8..).zip(wants).find_map(|(line, want)| {
-            let offered = self.offered(want.sku);
-            let last_unit = cfg!(feature = "mutant-27") && offered == want.quantity;
-            (offered < want.quantity || last_unit).then_some((line, offered))
-        })
-    }
-
     /// Takes the units. The verdict has made sure that they are there.
-    #[inline]
+    #[inline(always)]
     fn grant(
         &mut self,
         context: &mut Context<'_, '_>,
         it: &Reserve<'_>,
         wants: &[Want],
-        hash: TableHash,
+        home: Home,
         content: u32,
         ttl_ms: u32,
     ) {
         let id = it.reservation_id;
         match wants {
-            [want] if self.offered(want.sku) >= want.quantity => {
-                let listing = self.skus.get(want.sku).listing;
+            [want] if want.offered >= want.quantity => {
                 let units = units(want.quantity);
-                self.open(
-                    context,
-                    it,
-                    hash,
-                    content,
-                    Place { place: listing, is_multi: false, units },
-                    ttl_ms,
-                );
-                self.hold_units(want.sku, listing, it, units);
+                let at = Place { place: want.listing, is_multi: false, units };
+                self.open(context, it, home, content, at, ttl_ms);
+                self.hold_units(want, it, units);
                 let sku = self.skus.say(want.sku, &mut context.out);
                 context.say().reserved_one(id, ttl_ms, sku, units);
             }
@@ -208,15 +234,15 @@ impl Machine {
                 let lines: Vec<HoldLine> = wants
                     .iter()
                     .map(|want| HoldLine {
-                        listing: self.skus.get(want.sku).listing,
+                        listing: want.listing,
                         quantity: units(want.quantity),
-                        granted: units(want.quantity.min(self.offered(want.sku))),
+                        granted: units(want.quantity.min(want.offered)),
                     })
                     .collect();
                 let place = self.lines.add(&lines);
-                self.open(context, it, hash, content, Place { place, is_multi: true, units: 0 }, ttl_ms);
+                self.open(context, it, home, content, Place { place, is_multi: true, units: 0 }, ttl_ms);
                 for (want, line) in wants.iter().zip(&lines) {
-                    self.hold_units(want.sku, line.listing, it, line.granted);
+                    self.hold_units(want, it, line.granted);
                 }
                 self.say_lines(context, lines.into_iter());
                 let granted = std::mem::take(&mut context.granted);
@@ -227,23 +253,22 @@ impl Machine {
     }
 
     /// Makes the hold of a granted reservation.
-    #[inline]
+    #[inline(always)]
     fn open(
         &mut self,
         context: &Context<'_, '_>,
         it: &Reserve<'_>,
-        hash: TableHash,
+        home: Home,
         content: u32,
         at: Place,
         ttl_ms: u32,
     ) {
         let deadline = self.clock.now().plus_ms(u64::from(ttl_ms));
         let new = self.new_hold(context, it, at, HoldState::Held, ttl_ms, deadline);
-        let number = self.add_hold(it.reservation_id, hash, content, new);
-        self.wheel.add(number, &mut self.holds);
+        self.add_hold(it.reservation_id, home, content, new);
     }
 
-    #[inline]
+    #[inline(always)]
     fn new_hold(
         &self,
         context: &Context<'_, '_>,
@@ -267,28 +292,31 @@ impl Machine {
         }
     }
 
-    /// Stores a hold and remembers its id.
-    #[inline]
-    fn add_hold(&mut self, id: ReservationId, hash: TableHash, content: u32, mut new: NewHold) -> u32 {
+    /// Stores a hold, remembers its id and its deadline.
+    #[inline(always)]
+    fn add_hold(&mut self, id: ReservationId, home: Home, content: u32, mut new: NewHold) -> u32 {
         let number = self.holds.next_number().expect("the verdict made sure that there is room");
         let entry = Entry::new(id, content, Answer::Hold(number));
-        new.entry = self.ids.insert(entry, hash);
-        let hold = Hold::new(new);
+        new.entry = self.ids.insert(entry, home);
+        let mut hold = Hold::new(new);
         self.live_sum.add(self.element_of(&hold, &entry));
+        if new.deadline != NEVER {
+            self.wheel.take_in(number, &mut hold);
+        }
         self.holds.add(hold)
     }
 
     /// Moves units from available to held, on the customer's account.
-    #[inline]
-    fn hold_units(&mut self, sku: u32, listing: u32, it: &Reserve<'_>, units: u32) {
+    #[inline(always)]
+    fn hold_units(&mut self, want: &Want, it: &Reserve<'_>, units: u32) {
         let units = if cfg!(feature = "mutant-02") { units.min(1) } else { units };
-        let counters = self.skus.change(sku);
+        let counters = self.skus.change(want.sku);
         counters.available = crate::skus::minus(counters.available, u64::from(units));
         counters.held += u64::from(units);
         counters.check();
         if units > 0 {
-            self.sales.listing_mut(listing).live += 1;
-            self.account_add(listing, it.customer, units);
+            self.sales.listing_mut(want.listing).live += 1;
+            self.accounts.add(want.account, want.listing, it.customer, units);
         }
     }
 
@@ -298,7 +326,7 @@ impl Machine {
         context: &mut Context<'_, '_>,
         it: &Reserve<'_>,
         want: Want,
-        hash: TableHash,
+        home: Home,
         content: u32,
         listing: u32,
     ) {
@@ -306,13 +334,10 @@ impl Machine {
         let deadline = if closes_at.0 == 0 { NEVER } else { clock::clamp(closes_at) };
         let at = Place { place: listing, is_multi: false, units: units(want.quantity) };
         let new = self.new_hold(context, it, at, HoldState::Waiting, 0, deadline);
-        let number = self.add_hold(it.reservation_id, hash, content, new);
-        if deadline != NEVER {
-            self.wheel.add(number, &mut self.holds);
-        }
+        let number = self.add_hold(it.reservation_id, home, content, new);
         self.sales.lines[listing as usize].push_back(number);
         self.sales.listing_mut(listing).live += 1;
-        self.account_add(listing, it.customer, at.units);
+        self.accounts.add(want.account, listing, it.customer, at.units);
         let sku = self.skus.say(want.sku, &mut context.out);
         let line = Granted { sku, quantity: at.units, missing: at.units };
         context.say().waiting(it.reservation_id, line, None);
@@ -343,16 +368,16 @@ impl Machine {
                 context.say().reserved(id, u64::from(hold.ttl_ms()), &granted, Some(first));
                 context.granted = granted;
             }
-            answer => self.say_refusal(context, id, true, answer, wants),
+            answer => self.say_refusal(context, id, Said::Again, answer, wants),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn say_refusal(
         &mut self,
         context: &mut Context<'_, '_>,
         id: ReservationId,
-        replay: bool,
+        said: Said,
         answer: Answer,
         wants: &[Want],
     ) {
@@ -361,13 +386,20 @@ impl Machine {
         };
         let entry = wants.get(line as usize).map(|want| want.entry);
         let sku = entry.map(|entry| context.say_entry(&mut self.skus, entry));
-        context.say().refused(Some(id), replay, reason, sku, value);
+        match said {
+            Said::First => context.say().refused_first(id, reason, sku, value),
+            Said::Again => context.say().refused(Some(id), true, reason, sku, value),
+        }
     }
 
     /// Units of a SKU that the public may take.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offered(&self, sku: u32) -> u64 {
-        let counters = self.skus.get(sku);
+        self.offered_of(self.skus.get(sku))
+    }
+
+    #[inline(always)]
+    fn offered_of(&self, counters: &Sku) -> u64 {
         if counters.needs_service() {
             return 0;
         }
@@ -377,15 +409,22 @@ impl Machine {
     }
 
     /// Remembers an answer that is not a hold.
-    #[inline]
-    pub(crate) fn remember(&mut self, id: ReservationId, hash: TableHash, content: u32, answer: Answer) {
+    #[inline(always)]
+    pub(crate) fn remember(&mut self, id: ReservationId, home: Home, content: u32, answer: Answer) {
         if cfg!(feature = "mutant-04") && answer != Answer::Done {
             return;
         }
         let entry = Entry::new(id, content, answer);
-        self.ids.insert(entry, hash);
+        self.ids.insert(entry, home);
         self.ids.generations.current_sum().add(entry_element(&entry));
     }
+}
+
+/// Whether a refusal is the answer or repeats it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    First,
+    Again,
 }
 
 /// Where a hold keeps what it holds.
@@ -402,31 +441,6 @@ pub(crate) fn entry_element(entry: &Entry) -> u128 {
     crate::hash::element(1, [low, high, u64::from(entry.fingerprint) << 32 | u64::from(entry.word)])
 }
 
-#[inline]
-fn want(context: &Context<'_, '_>, entry: u32, quantity: u32) -> Want {
-    match context.dictionary.get(entry as usize) {
-        Some(found) => Want { entry, hash: found.hash, sku: found.sku, quantity: u64::from(quantity) },
-        None => Want { entry, hash: hash_bytes(b""), sku: MISSING, quantity: u64::from(quantity) },
-    }
-}
-
-/// One want per SKU, in order of the bytes of the SKU. An index that names nothing stands for an empty name.
-fn merge(context: &Context<'_, '_>, it: &Reserve<'_>, wants: &mut Vec<Want>) {
-    wants.clear();
-    wants.extend(it.lines.iter().map(|line| want(context, line.sku, line.quantity)));
-    let name = |want: &Want| context.name(want.entry);
-    wants.sort_by(|a, b| name(a).cmp(name(b)));
-    wants.dedup_by(|next, kept| {
-        let same = name(next) == name(kept);
-        if same {
-            kept.quantity += next.quantity;
-        }
-        same
-    });
-    #[cfg(feature = "mutant-16")]
-    in_map_order(wants);
-}
-
 /// What a bug could make of lines that are collected in a map.
 #[cfg(feature = "mutant-16")]
 #[expect(clippy::disallowed_types, reason = "that is the bug")]
@@ -436,7 +450,7 @@ fn in_map_order(wants: &mut Vec<Want>) {
 }
 
 /// 32 bits over everything that makes two requests the same.
-#[inline]
+#[inline(always)]
 fn content(it: &Reserve<'_>, wants: &[Want]) -> u32 {
     let flags = u64::from(it.allow_partial) | u64::from(it.join_waitlist) << 1;
     let mut mix = Mix::new(1).with(it.customer.0).with(flags);
@@ -446,7 +460,38 @@ fn content(it: &Reserve<'_>, wants: &[Want]) -> u32 {
     mix.low32()
 }
 
-#[inline]
+/// The first line that would give the customer too many units, and how many are still allowed.
+#[inline(always)]
+fn over_limit(wants: &[Want], max: u32) -> Option<(u8, u64)> {
+    if max == 0 {
+        return None;
+    }
+    for (line, want) in numbered(wants) {
+        let left = u64::from(max.saturating_sub(want.account.units));
+        if want.quantity > left {
+            return Some((line, left));
+        }
+    }
+    None
+}
+
+/// The line for which there is not enough, and how much there is.
+#[inline(always)]
+fn short(it: &Reserve<'_>, wants: &[Want]) -> Option<(u8, u64)> {
+    if it.allow_partial {
+        let nothing = wants.iter().all(|want| want.offered == 0);
+        return nothing.then_some((0, 0));
+    }
+    for (line, want) in numbered(wants) {
+        let last_unit = cfg!(feature = "mutant-27") && want.offered == want.quantity;
+        if want.offered < want.quantity || last_unit {
+            return Some((line, want.offered));
+        }
+    }
+    None
+}
+
+#[inline(always)]
 fn is_valid(it: &Reserve<'_>, wants: &[Want]) -> bool {
     it.customer.0 != 0
         && !wants.is_empty()
@@ -458,14 +503,17 @@ fn is_valid(it: &Reserve<'_>, wants: &[Want]) -> bool {
         && (wants.len() == it.lines.len() || it.lines.iter().all(|line| line.quantity > 0))
 }
 
-/// The number of the first line for which something is so.
-#[inline]
-fn position(wants: &[Want], is_so: impl Fn(&Want) -> bool) -> Option<u8> {
-    (0u8..).zip(wants).find_map(|(line, want)| is_so(want).then_some(line))
+/// Wants with the numbers of their lines.
+#[inline(always)]
+fn numbered(wants: &[Want]) -> impl Iterator<Item = (u8, &Want)> {
+    wants.iter().enumerate().map(|(line, want)| {
+        #[expect(clippy::cast_possible_truncation, reason = "a reservation has at most 32 lines")]
+        (line as u8, want)
+    })
 }
 
 /// A quantity that was checked to be at most a million.
-#[inline]
+#[inline(always)]
 fn units(quantity: u64) -> u32 {
     u32::try_from(quantity).expect("a valid quantity is at most a million")
 }

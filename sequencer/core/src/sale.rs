@@ -8,7 +8,6 @@ use holdfast_contracts::limits::{SALE_ID_BYTES_MAX, SALE_SKUS_MAX};
 use crate::answer::VALUE_MAX;
 use crate::hash::{Mix, hash_bytes};
 use crate::holds::NONE;
-use crate::ids::hash_of;
 use crate::machine::{Context, Machine};
 use crate::moves::Known;
 use crate::sales::Sale;
@@ -54,9 +53,8 @@ impl Machine {
     pub(crate) fn define_sale(&mut self, context: &mut Context<'_, '_>, it: &DefineSale<'_>) {
         let entries = sorted_entries(context, it);
         let content = define_content(context, it, &entries);
-        let hash = hash_of(it.command_id);
-        self.make_room(hash);
-        match self.known_command(it.command_id, hash, content) {
+        let home = self.make_room(it.command_id);
+        match self.known_command(it.command_id, home, content) {
             Known::New => {}
             Known::Done => {
                 let number = self.sales.find(it.sale_id).expect("a sale that was defined is known");

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use holdfast_contracts::decision::{Reason, SaleState};
 use holdfast_contracts::{LogTime, SaleTerms};
+use holdfast_memory::prefetch;
 
 /// A sale.
 #[derive(Debug, Clone)]
@@ -102,6 +103,17 @@ impl Sales {
     #[inline]
     pub(crate) fn listing_mut(&mut self, number: u32) -> &mut Listing {
         &mut self.listings[number as usize]
+    }
+
+    /// Starts loading a listing and its line, if there is such a listing.
+    #[inline]
+    pub(crate) fn prefetch(&self, listing: u32) {
+        if let (Some(listing), Some(line)) =
+            (self.listings.get(listing as usize), self.lines.get(listing as usize))
+        {
+            prefetch(listing);
+            prefetch(line);
+        }
     }
 
     /// The sale of a listing.

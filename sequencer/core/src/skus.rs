@@ -101,6 +101,19 @@ impl Skus {
         self.names.find(name, hash)
     }
 
+    /// Starts loading what [`Skus::find`] will look at first.
+    #[inline]
+    pub(crate) fn prefetch_name(&self, hash: u64) {
+        self.names.prefetch(hash);
+    }
+
+    /// Starts loading a SKU's counters.
+    #[inline]
+    pub(crate) fn prefetch(&self, number: u32) {
+        self.counters.prefetch(number as usize);
+        holdfast_memory::prefetch(&self.said[number as usize]);
+    }
+
     /// Makes a SKU known, or finds it.
     pub(crate) fn know(&mut self, name: &str) -> u32 {
         let hash = hash_bytes(name.as_bytes());
@@ -222,6 +235,13 @@ impl Names {
                 return Some(number);
             }
             at = (at + 1) & (self.places.len() - 1);
+        }
+    }
+
+    #[inline]
+    fn prefetch(&self, hash: u64) {
+        if !self.places.is_empty() {
+            holdfast_memory::prefetch(&self.places[self.home(hash).0]);
         }
     }
 

@@ -4,7 +4,7 @@ use holdfast_contracts::ReservationId;
 use holdfast_contracts::decision::{Granted, HoldState, SaleState};
 
 use crate::answer::Answer;
-use crate::groups::TableHash;
+use crate::groups::Home;
 use crate::hash::{Mix, element};
 use crate::holds::{Hold, Holds, NONE};
 use crate::ids::{Entry, EntryRef, REMEMBERED_MAX, hash_of};
@@ -15,15 +15,15 @@ use crate::sales::{Sale, Sales};
 impl Machine {
     /// The entry of an id that is remembered.
     #[inline]
-    pub(crate) fn known(&self, id: ReservationId, hash: TableHash) -> Option<EntryRef> {
+    pub(crate) fn known(&self, id: ReservationId, home: Home) -> Option<EntryRef> {
         let (holds, lines, sales) = (&self.holds, &self.lines, &self.sales);
-        self.ids.find(id, hash, |entry| outlives_its_generation(entry, holds, lines, sales))
+        self.ids.find(id, home, |entry| outlives_its_generation(entry, holds, lines, sales))
     }
 
     /// The number and value of the hold with this id.
     #[inline]
     pub(crate) fn find_hold(&self, id: ReservationId) -> Option<u32> {
-        let at = self.known(id, hash_of(id))?;
+        let at = self.known(id, self.ids.home(hash_of(id)))?;
         match Answer::unpack(self.ids.entry(at).word) {
             Answer::Hold(number) => Some(number),
             _ => None,
@@ -49,21 +49,21 @@ impl Machine {
     }
 
     /// The element of a hold with this id.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn element_of(&self, hold: &Hold, entry: &Entry) -> u128 {
         let (low, high) = entry.words();
         let [a, b, c, d, place] = hold.describe();
-        let place = if hold.first_line().is_some() { self.lines_hash(hold) } else { place };
+        let place = if hold.first_line().is_some() { self.lines_hash(*hold) } else { place };
         element(2, [low, high, u64::from(entry.fingerprint), a, b, c, d, place])
     }
 
     #[cold]
-    fn lines_hash(&self, hold: &Hold) -> u64 {
+    fn lines_hash(&self, hold: Hold) -> u64 {
         let mix = |mix: Mix, line: HoldLine| {
             let numbers = u64::from(line.quantity) << 32 | u64::from(line.granted);
             mix.with(u64::from(line.listing)).with(numbers)
         };
-        self.lines.of(hold).fold(Mix::new(3), mix).finish()
+        self.lines.of(&hold).fold(Mix::new(3), mix).finish()
     }
 
     /// Changes a hold and keeps the digest right. The only way a hold changes after it was made.

@@ -163,9 +163,8 @@ impl Machine {
         content: u32,
         entry: Option<u32>,
     ) -> bool {
-        let hash = hash_of(id);
-        self.make_room(hash);
-        match self.known_command(id, hash, content) {
+        let home = self.make_room(id);
+        match self.known_command(id, home, content) {
             Known::New => return true,
             Known::Done => {
                 let entry = entry.and_then(|entry| context.dictionary.get(entry as usize)).copied();
@@ -193,7 +192,7 @@ impl Machine {
             Ok(_) => Answer::Done,
             Err((reason, value)) => Answer::Refused { reason: *reason, line: 0, value: *value },
         };
-        self.remember(id, hash_of(id), content, answer);
+        self.remember(id, self.ids.home(hash_of(id)), content, answer);
     }
 
     /// Says no. Whoever sent nonsense is not told a SKU.

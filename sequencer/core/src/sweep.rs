@@ -2,9 +2,12 @@
 //!
 //! Nothing here can be observed from outside: what is forgotten is decided by [`Machine::known`] alone.
 
+use holdfast_contracts::ReservationId;
+
 use crate::answer::Answer;
-use crate::groups::TableHash;
+use crate::groups::Home;
 use crate::holds::Hold;
+use crate::ids::hash_of;
 use crate::machine::Machine;
 use crate::state::outlives_its_generation;
 
@@ -54,11 +57,18 @@ impl Machine {
         }
     }
 
-    /// Makes sure that the bin of this hash takes another entry.
-    #[inline]
-    pub(crate) fn make_room(&mut self, hash: TableHash) {
-        if self.ids.is_bin_full(hash) {
-            self.make_room_in(self.ids.bin_number(hash));
+    /// Makes sure that there is room for an entry of this id, and says where.
+    pub(crate) fn make_room(&mut self, id: ReservationId) -> Home {
+        let home = self.ids.home(hash_of(id));
+        self.make_room_at(home);
+        home
+    }
+
+    /// Makes sure that there is room for an entry that belongs here.
+    #[inline(always)]
+    pub(crate) fn make_room_at(&mut self, home: Home) {
+        if self.ids.is_bin_full(home.hash) {
+            self.make_room_in(self.ids.bin_number(home.hash));
         }
     }
 

@@ -101,7 +101,7 @@ impl Machine {
     /// What is remembered of an id.
     #[must_use]
     pub fn view_id(&self, id: ReservationId) -> Option<IdView> {
-        let at = self.known(id, hash_of(id))?;
+        let at = self.known(id, self.ids.home(hash_of(id)))?;
         Some(match Answer::unpack(self.ids.entry(at).word) {
             Answer::Hold(number) => IdView::Reservation(self.view_hold(number)),
             Answer::Done => IdView::Done,
@@ -167,7 +167,7 @@ impl Machine {
     /// Whether anything is remembered of an id.
     #[must_use]
     pub fn remembers(&self, id: ReservationId) -> bool {
-        self.known(id, hash_of(id)).is_some()
+        self.known(id, self.ids.home(hash_of(id))).is_some()
     }
 
     /// All SKUs that are known, in the order in which they became so.

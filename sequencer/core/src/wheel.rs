@@ -27,6 +27,7 @@ pub(crate) struct Due {
 
 impl Due {
     /// The entry that a hold should have.
+    #[inline(always)]
     pub(crate) fn of(number: u32, hold: &Hold) -> Self {
         let (offset, index) = hold.decided_at();
         Self { deadline: hold.deadline(), decided_at: (offset.0, index), hold: number }
@@ -61,25 +62,28 @@ impl Wheel {
     }
 
     /// Takes in a live hold, or one whose deadline came closer.
-    #[inline]
     pub(crate) fn add(&mut self, number: u32, holds: &mut Holds) {
-        let hold = holds.get(number);
+        self.take_in(number, holds.change_derived(number));
+    }
+
+    /// Takes in a live hold that will have this number.
+    #[inline(always)]
+    pub(crate) fn take_in(&mut self, number: u32, hold: &mut Hold) {
         let slot = slot_of(hold.deadline());
         if slot <= self.entered || hold.is_linked() {
-            self.push_due(number, holds);
+            self.push_due(Due::of(number, hold));
             return;
         }
         let at = slot & self.mask;
         let index = index(at);
-        let hold = holds.change_derived(number);
-        hold.next = self.slots[index];
+        hold.next = std::mem::replace(&mut self.slots[index], number);
         hold.set_linked(true);
-        self.slots[index] = number;
         self.occupied[index / 64] |= 1 << (at % 64);
     }
 
-    fn push_due(&mut self, number: u32, holds: &Holds) {
-        self.due.push(Reverse(Due::of(number, holds.get(number))));
+    #[cold]
+    fn push_due(&mut self, due: Due) {
+        self.due.push(Reverse(due));
     }
 
     /// Lets log time go on to `now`.

@@ -20,9 +20,7 @@ mod worker;
 pub use anchor::{Anchor, record_hash};
 pub use holdfast_core::PageSink;
 pub use machine::{Input, Machine, Restoring};
-pub use retention::{
-    Keeper, RETENTION_EVERY, ReaderMark, ReaderMarks, Retention, RetentionError, RetentionStatus,
-};
+pub use retention::{Keeper, ReaderMark, ReaderMarks, Retention, RetentionError, RetentionStatus, retain};
 pub use runner::{Query, Sequencer, SequencerConfig, SequencerError};
 pub use status::{PartitionState, PartitionStatus};
 pub use stop::StopReason;

@@ -5,6 +5,8 @@
 //! flushed, and the log brings the rest. Pages are large and never looked up one by one, so they go to blob files that
 //! compaction leaves alone.
 
+mod verified;
+
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -18,9 +20,9 @@ use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions, Writ
 use rustix::fs::OFlags;
 
 use crate::anchor::Anchor;
-use crate::machine::Machine;
 use crate::store::{CheckpointStore, PageVisitor, StoreError};
-use crate::worker::open;
+
+pub(crate) use verified::Candidate;
 
 /// The RocksDB that is built and tested against. `scripts/setup` puts it in place.
 pub const ROCKSDB_VERSION: &str = "11.8.1";
@@ -35,17 +37,22 @@ const JOBS_MAX: usize = 1024;
 /// Dropping it ends the thread, and writes what was committed before. Stores that outlive it cannot write.
 #[derive(Debug)]
 pub struct CheckpointDb {
+    directory: PathBuf,
     db: Arc<DB>,
-    jobs: Sender<Message>,
+    jobs: Sender<Job>,
     writer: Option<JoinHandle<()>>,
 }
 
-enum Message {
-    Write(Job),
+/// What the writer is asked for, in this order.
+enum Job {
+    Write(Box<Commit>),
+    /// Says when everything asked for before has been done.
+    Barrier(Sender<()>),
+    /// Nothing more comes.
     End,
 }
 
-struct Job {
+struct Commit {
     batch: WriteBatch,
     anchor: Anchor,
     done: Sender<Result<Anchor, StoreError>>,
@@ -72,7 +79,7 @@ impl CheckpointDb {
                 doing: "starting its thread",
                 source: Arc::new(error),
             })?;
-        Ok(Self { db, jobs, writer: Some(writer) })
+        Ok(Self { directory: directory.to_owned(), db, jobs, writer: Some(writer) })
     }
 
     /// Opens the database, setting aside what is in the directory if that is damaged: the log makes up for it. Says where it
@@ -107,32 +114,7 @@ impl CheckpointDb {
 
     /// The anchor of the last checkpoint of a partition; it may not be durable yet.
     pub(crate) fn anchor(&self, partition: PartitionId) -> Result<Option<Anchor>, StoreError> {
-        anchor(&self.db, partition, &ReadOptions::default())
-    }
-
-    /// Reads the last checkpoint of a partition back from the disk and builds the machine from it, as a start would.
-    /// What comes back can be relied upon: it is durable, whole, and has the digest it was saved with. `None` if there is
-    /// none.
-    ///
-    /// Takes as long and, until it returns, as much memory as a start.
-    ///
-    /// # Errors
-    /// [`StoreError`] if a start could not use it.
-    pub fn verify<M: Machine>(
-        &self,
-        partition: PartitionId,
-        config: &M::Config,
-    ) -> Result<Option<Anchor>, StoreError> {
-        let snapshot = self.db.snapshot();
-        // After this, all that the snapshot has is in files, and is read from there.
-        self.db.flush().map_err(|error| database("flushing a checkpoint", error))?;
-        let view = || {
-            let mut read = ReadOptions::default();
-            read.set_snapshot(&snapshot);
-            read
-        };
-        let loaded = open::load::<M>(config, |visit| load(&self.db, partition, view, visit))?;
-        Ok(loaded.map(|(_, anchor)| anchor))
+        anchor(self.db.get(page_key(partition, ANCHOR, 0)))
     }
 
     /// The checkpoints of one partition.
@@ -140,6 +122,7 @@ impl CheckpointDb {
     pub fn partition(&self, partition: PartitionId) -> RocksStore {
         let (done, written) = bounded(8);
         RocksStore {
+            directory: self.directory.clone(),
             db: Arc::clone(&self.db),
             partition,
             jobs: self.jobs.clone(),
@@ -153,7 +136,7 @@ impl CheckpointDb {
 impl Drop for CheckpointDb {
     fn drop(&mut self) {
         // If the thread has ended already there is nothing to end.
-        self.jobs.send(Message::End).ok();
+        self.jobs.send(Job::End).ok();
         if let Some(writer) = self.writer.take() {
             writer.join().ok();
         }
@@ -176,7 +159,7 @@ impl ReadOnlyDb {
         partition: PartitionId,
         visit: &mut PageVisitor<'_>,
     ) -> Result<Option<Anchor>, StoreError> {
-        load(&self.db, partition, ReadOptions::default, visit)
+        load(&self.db, partition, visit)
     }
 }
 
@@ -205,9 +188,10 @@ pub fn linked_version(scratch: &Path) -> Result<String, StoreError> {
 
 /// The checkpoints of one partition.
 pub struct RocksStore {
+    directory: PathBuf,
     db: Arc<DB>,
     partition: PartitionId,
-    jobs: Sender<Message>,
+    jobs: Sender<Job>,
     batch: WriteBatch,
     done: Sender<Result<Anchor, StoreError>>,
     written: Receiver<Result<Anchor, StoreError>>,
@@ -231,11 +215,20 @@ impl PageSink for RocksStore {
 
 impl CheckpointStore for RocksStore {
     fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
-        load(&self.db, self.partition, ReadOptions::default, visit)
+        let (done, written) = bounded(1);
+        if self.jobs.send(Job::Barrier(done)).is_ok() {
+            // An error is the end of the writer: nothing more will be written.
+            written.recv().ok();
+        }
+        load(&self.db, self.partition, visit)
     }
 
     fn anchor(&mut self) -> Result<Option<Anchor>, StoreError> {
-        anchor(&self.db, self.partition, &ReadOptions::default())
+        anchor(self.db.get(page_key(self.partition, ANCHOR, 0)))
+    }
+
+    fn load_verified(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        verified::load(&self.directory, self.partition, visit)
     }
 
     fn begin_whole(&mut self) {
@@ -246,9 +239,9 @@ impl CheckpointStore for RocksStore {
     fn commit(&mut self, anchor: &Anchor) {
         let mut batch = std::mem::take(&mut self.batch);
         batch.put(page_key(self.partition, ANCHOR, 0), anchor.to_bytes());
-        let job = Job { batch, anchor: anchor.clone(), done: self.done.clone() };
+        let commit = Commit { batch, anchor: anchor.clone(), done: self.done.clone() };
         // Without a writer there is nobody to tell; `poll` finds out.
-        if self.jobs.send(Message::Write(job)).is_err() {
+        if self.jobs.send(Job::Write(Box::new(commit))).is_err() {
             let source = Arc::new(std::io::Error::other("the thread that writes checkpoints has ended"));
             self.done.send(Err(StoreError::Database { doing: "writing a checkpoint", source })).ok();
         }
@@ -263,54 +256,61 @@ impl CheckpointStore for RocksStore {
 }
 
 /// Writes checkpoints until nobody can send more. One flush covers all that wait.
-fn write_jobs(db: &DB, inbox: &Receiver<Message>) {
+fn write_jobs(db: &DB, inbox: &Receiver<Job>) {
     let mut without_log = WriteOptions::default();
     without_log.disable_wal(true);
     let mut goes_on = true;
     while goes_on && let Ok(first) = inbox.recv() {
-        let mut done = Vec::new();
+        let (mut done, mut barriers) = (Vec::new(), Vec::new());
         let mut result = Ok(());
-        for message in std::iter::once(first).chain(inbox.try_iter()) {
-            let Message::Write(job) = message else {
-                goes_on = false;
-                break;
+        for job in std::iter::once(first).chain(inbox.try_iter()) {
+            let commit = match job {
+                Job::Write(commit) => *commit,
+                Job::Barrier(done) => {
+                    barriers.push(done);
+                    continue;
+                }
+                Job::End => {
+                    goes_on = false;
+                    break;
+                }
             };
             if result.is_ok() {
-                let written = db.write_opt(job.batch, &without_log);
+                let written = db.write_opt(commit.batch, &without_log);
                 result = written.map_err(|error| database("writing a checkpoint", error));
             }
-            done.push((job.anchor, job.done));
+            done.push((commit.anchor, commit.done));
         }
-        if result.is_ok() {
+        if result.is_ok() && !done.is_empty() {
             result = db.flush().map_err(|error| database("flushing a checkpoint", error));
         }
         for (anchor, reply) in done {
             // A worker that has gone does not want to know.
             reply.send(result.clone().map(|()| anchor)).ok();
         }
+        for barrier in barriers {
+            barrier.send(()).ok();
+        }
     }
 }
 
-fn anchor(db: &DB, partition: PartitionId, read: &ReadOptions) -> Result<Option<Anchor>, StoreError> {
-    let stored = db.get_opt(page_key(partition, ANCHOR, 0), read);
+/// The anchor in what was read under its key.
+fn anchor(stored: Result<Option<Vec<u8>>, rocksdb::Error>) -> Result<Option<Anchor>, StoreError> {
     let Some(stored) = stored.map_err(|error| database("reading it", error))? else { return Ok(None) };
     let anchor = Anchor::from_bytes(&stored);
     anchor.map(Some).ok_or_else(|| StoreError::Damaged("its anchor cannot be read".to_owned()))
 }
 
-fn load(
-    db: &DB,
-    partition: PartitionId,
-    view: impl Fn() -> ReadOptions,
-    visit: &mut PageVisitor<'_>,
-) -> Result<Option<Anchor>, StoreError> {
-    let Some(anchor) = anchor(db, partition, &view())? else { return Ok(None) };
-    let mut read = view();
+fn load(db: &DB, partition: PartitionId, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+    // Another worker of the partition may write meanwhile: anchor and pages are read as of one moment.
+    let moment = db.snapshot();
+    let Some(anchor) = anchor(moment.get(page_key(partition, ANCHOR, 0)))? else { return Ok(None) };
+    let mut read = ReadOptions::default();
     read.set_readahead_size(4 << 20);
     read.fill_cache(false);
     read.set_iterate_upper_bound(page_key(partition, ANCHOR, 0));
     let from = prefix(partition);
-    for page in db.iterator_opt(IteratorMode::From(&from, Direction::Forward), read) {
+    for page in moment.iterator_opt(IteratorMode::From(&from, Direction::Forward), read) {
         let (key, bytes) = page.map_err(|error| database("reading it", error))?;
         let (kind, number) = page_of(&key)
             .ok_or_else(|| StoreError::Damaged("it has a key that is not a page's".to_owned()))?;

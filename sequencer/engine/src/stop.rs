@@ -33,6 +33,16 @@ pub enum StopReason {
         /// Where the log ends.
         end: Offset,
     },
+    /// The decisions log ends before outputs that the checkpoint knows to be durable.
+    #[error(
+        "the checkpoint knows decisions up to offset {checkpoint} to be durable, but their log ends at {end}"
+    )]
+    OutputsLost {
+        /// The decisions log held everything the checkpoint stands for before this offset.
+        checkpoint: Offset,
+        /// Where it ends.
+        end: Offset,
+    },
     /// Where the checkpoint ends, the log has another record.
     #[error("the log has another record at offset {0} than the one the checkpoint was made from")]
     OtherHistory(Offset),
@@ -114,7 +124,7 @@ impl StopReason {
             Self::OtherLog { .. } | Self::PartitionCount { .. } => {
                 "point the server at the data directory (or topics) that this checkpoint was made from"
             }
-            Self::LogLost { .. } | Self::OtherHistory(_) => {
+            Self::LogLost { .. } | Self::OutputsLost { .. } | Self::OtherHistory(_) => {
                 "the log lost acknowledged records; restore the log, or decide with the owner what to give up"
             }
             Self::TrimGap { .. } | Self::CheckpointLost { .. } => {

@@ -16,6 +16,9 @@ pub type PageVisitor<'a> = dyn FnMut(u8, u64, &[u8]) -> Result<(), RestoreError>
 pub trait CheckpointStore: PageSink + Send {
     /// Reads the last checkpoint that counts: its pages go to `visit`, its anchor is returned. `None` if there is none.
     ///
+    /// Whatever was committed for this partition before, by whomever, is written first or has failed. A worker builds on
+    /// the pages it loads; an older commit that arrived later would mix two checkpoints.
+    ///
     /// # Errors
     /// [`StoreError`] if it cannot be read, or if `visit` did not want a page.
     fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError>;
@@ -26,6 +29,15 @@ pub trait CheckpointStore: PageSink + Send {
     /// As [`CheckpointStore::load`].
     fn anchor(&mut self) -> Result<Option<Anchor>, StoreError> {
         self.load(&mut |_, _, _| Ok(()))
+    }
+
+    /// Reads the last checkpoint that was verified before the log was trimmed for its sake, older than the last one as a
+    /// rule. `None` if none is kept.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::load`].
+    fn load_verified(&mut self, _visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        Ok(None)
     }
 
     /// Begins a checkpoint that shares nothing with those before: their pages are dropped with it.

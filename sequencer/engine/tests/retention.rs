@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_contracts::{Offset, SaleTerms};
+use holdfast_contracts::{Digest, Offset, SaleTerms};
 use holdfast_engine::rocks::CheckpointDb;
-use holdfast_engine::{Keeper, ReaderMarks, Retention, RetentionError, Role, StopReason};
+use holdfast_engine::{Keeper, ReaderMarks, Retention, RetentionError, Role, StopReason, retain};
 use holdfast_log::{EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, SimulatedLog};
 use kit::steps::{db_at, machine_for, open_as, outputs, quiet, records, run, save, settle, simulated};
 use kit::{COMMANDS, DECISIONS, ONLY, PATIENCE, append, opening, requests, start, wait_for};
@@ -21,6 +21,10 @@ fn commands() -> Vec<Bytes> {
 
 fn low(log: &dyn OrderedLog) -> (u64, u64) {
     (log.watermarks(COMMANDS).low.0, log.watermarks(DECISIONS).low.0)
+}
+
+fn round(keeper: &mut Keeper<holdfast_core::Machine>) -> Result<(), RetentionError> {
+    retain(std::slice::from_mut(keeper))
 }
 
 struct Kept {
@@ -52,8 +56,8 @@ fn without_a_checkpoint_nothing_is_forgotten() {
     let directory = tempfile::tempdir().expect("a directory");
     let Kept { log, db, mut keeper, .. } = kept(directory.path(), 7);
     run(&log, &db).expect("nothing is wrong");
-    let status = keeper.round().expect("nothing is wrong");
-    assert_eq!((&status.verified, low(log.as_ref())), (&None, (0, 0)));
+    round(&mut keeper).expect("nothing is wrong");
+    assert_eq!((&keeper.status().verified, low(log.as_ref())), (&None, (0, 0)));
 }
 
 #[test]
@@ -66,7 +70,8 @@ fn a_worker_goes_on_from_its_checkpoint_when_all_before_it_is_gone() {
     let Kept { log, db, mut keeper, .. } = kept(directory.path(), 4);
     let mut worker = run(&log, &db).expect("nothing is wrong");
     save(&mut worker).expect("nothing is wrong");
-    let status = keeper.round().expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
+    let status = keeper.status();
     assert_eq!(status.verified.as_ref(), Some(worker.checkpoint()));
     // The record before the checkpoint stays, to tell the log from another.
     assert_eq!(
@@ -98,10 +103,10 @@ fn a_checkpoint_that_cannot_be_read_back_is_no_reason_to_forget() {
             std::fs::write(&path, bytes).expect("it can be written");
         }
     }
-    let refused = keeper.round().expect_err("a damaged page");
+    let refused = round(&mut keeper).expect_err("a damaged page");
     assert!(matches!(refused, RetentionError::Unverified { .. }), "{refused:?}");
     assert_eq!(low(log.as_ref()), (0, 0));
-    assert!(keeper.status().failed.is_some() && keeper.status().verified.is_none());
+    assert!(keeper.status().verified.is_none() && keeper.status().failed.is_some());
 }
 
 #[test]
@@ -110,7 +115,7 @@ fn a_checkpoint_of_another_log_is_no_reason_to_forget() {
     let Kept { log, db, readers, .. } = kept(directory.path(), 7);
     save(&mut run(&log, &db).expect("nothing is wrong")).expect("nothing is wrong");
     let shorter = simulated(1, &commands()[..3]);
-    let refused = keeper(shorter.clone(), &db, &readers).round().expect_err("it ends too early").clone();
+    let refused = round(&mut keeper(shorter.clone(), &db, &readers)).expect_err("it ends too early");
     let RetentionError::Foreign { source, .. } = refused else { panic!("{refused:?}") };
     assert!(matches!(*source, StopReason::LogLost { .. }));
     assert_eq!(low(shorter.as_ref()), (0, 0));
@@ -123,15 +128,81 @@ fn what_a_reader_still_needs_is_kept() {
     let (slow, fast) = (readers.enter(DECISIONS, Offset(2)), readers.enter(DECISIONS, Offset(6)));
     let of_commands = readers.enter(COMMANDS, Offset(1));
     save(&mut run(&log, &db).expect("nothing is wrong")).expect("nothing is wrong");
-    keeper.round().expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
     assert_eq!(low(log.as_ref()), (1, 2));
     slow.advance(Offset(5));
     drop(of_commands);
-    keeper.round().expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
     assert_eq!(low(log.as_ref()), (6, 5));
     drop((slow, fast));
-    keeper.round().expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
     assert_eq!(low(log.as_ref()), (6, 7), "a checkpoint stands for all of them");
+}
+
+/// A log trimmed for the sake of a verified checkpoint, and a later checkpoint that nobody has read back.
+fn trimmed(directory: &Path) -> Arc<SimulatedLog> {
+    let Kept { log, db, mut keeper, .. } = kept(directory, 4);
+    save(&mut run(&log, &db).expect("nothing is wrong")).expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
+    for command in &commands()[4..] {
+        log.append(COMMANDS, command.clone()).expect("the log takes it");
+    }
+    save(&mut run(&log, &db).expect("nothing is wrong")).expect("nothing is wrong");
+    assert_eq!(low(log.as_ref()), (3, 4));
+    log
+}
+
+fn truth() -> Digest {
+    let directory = tempfile::tempdir().expect("a directory");
+    let worker = run(&simulated(1, &commands()), &db_at(directory.path())).expect("nothing is wrong");
+    worker.machine().digest()
+}
+
+/// Files of the last checkpoint that the verified one does not share.
+fn later_blobs(directory: &Path) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(directory.join("checkpoints")).expect("the database");
+    let paths = files.map(|entry| entry.expect("an entry").path());
+    let verified = directory.join("checkpoints.verified");
+    let is_later = |path: &std::path::PathBuf| {
+        let shared = path.file_name().is_some_and(|name| verified.join(name).exists());
+        path.extension().is_some_and(|it| it == "blob") && !shared
+    };
+    paths.filter(is_later).collect()
+}
+
+#[test]
+fn a_start_falls_back_on_the_verified_checkpoint() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = trimmed(directory.path());
+    let later = later_blobs(directory.path());
+    assert!(!later.is_empty(), "the last checkpoint has pages of its own");
+    for path in later {
+        let mut bytes = std::fs::read(&path).expect("it can be read");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).expect("it can be written");
+    }
+    goes_on_from_the_verified_checkpoint(&log, directory.path());
+}
+
+#[test]
+fn a_start_without_its_database_falls_back_on_the_verified_checkpoint() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = trimmed(directory.path());
+    std::fs::remove_dir_all(directory.path().join("checkpoints")).expect("it can be removed");
+    goes_on_from_the_verified_checkpoint(&log, directory.path());
+}
+
+fn goes_on_from_the_verified_checkpoint(log: &Arc<SimulatedLog>, directory: &Path) {
+    let said = log.watermarks(DECISIONS).end;
+    let db = db_at(directory);
+    let mut worker = run(log, &db).expect("the verified checkpoint and the log are enough");
+    assert_eq!((worker.records_applied(), worker.machine().digest()), (3, truth()));
+    save(&mut worker).expect("nothing is wrong");
+    drop(worker);
+    let worker = run(log, &db).expect("its own checkpoint is whole");
+    assert_eq!((worker.records_applied(), worker.machine().digest()), (0, truth()));
+    assert_eq!(log.watermarks(DECISIONS).end, said, "nothing was said again");
 }
 
 #[test]
@@ -141,7 +212,7 @@ fn a_standby_that_lags_begins_again_from_the_later_checkpoint() {
     let mut standby = open_as(Role::Standby, quiet(), &log, &db).expect("it begins");
     let mut active = run(&log, &db).expect("nothing is wrong");
     save(&mut active).expect("nothing is wrong");
-    keeper.round().expect("nothing is wrong");
+    round(&mut keeper).expect("nothing is wrong");
     let stopped = settle(&mut standby).expect_err("its next command is gone");
     assert!(matches!(stopped, StopReason::TrimGap { needed: Offset(0), low: Offset(6) }), "{stopped:?}");
     assert!(stopped.may_be_rebuilt());
@@ -189,8 +260,7 @@ fn the_embedded_log_of_a_running_sequencer_stays_small_and_a_crash_loses_nothing
     let most = {
         let (log, db) = (open_log(), kit::open_db(directory.path()));
         let readers = Arc::new(ReaderMarks::default());
-        let _retention =
-            Retention::start(vec![keeper(log.clone(), &db, &readers)], Duration::from_millis(20));
+        let retention = Retention::start(vec![keeper(log.clone(), &db, &readers)], Duration::from_millis(20));
         let sequencer = start(&log, &db, false);
         append(log.as_ref(), opening(10_000, SaleTerms::default()));
         let mut most = 0;
@@ -207,6 +277,8 @@ fn the_embedded_log_of_a_running_sequencer_stays_small_and_a_crash_loses_nothing
             (status.next_offset.0 > BATCHES && !log.wants_trim()).then_some(())
         });
         assert!(log.watermarks(COMMANDS).low > Offset(0) && log.watermarks(DECISIONS).low > Offset(0));
+        let (_, status) = retention.statuses().remove(0);
+        assert!(status.verified.is_some() && status.failed.is_none(), "{status:?}");
         most
         // Everything is dropped without a word.
     };

@@ -25,6 +25,7 @@ const fn name(reason: &StopReason) -> &'static str {
         StopReason::OtherLog { .. } => "other log",
         StopReason::PartitionCount { .. } => "partition count",
         StopReason::LogLost { .. } => "log lost",
+        StopReason::OutputsLost { .. } => "outputs lost",
         StopReason::OtherHistory(_) => "other history",
         StopReason::TrimGap { .. } => "trim gap",
         StopReason::CheckpointLost { .. } => "checkpoint lost",
@@ -49,6 +50,7 @@ const CASES: &[Case] = &[
     ("other log", a_checkpoint_of_another_log),
     ("partition count", a_changed_partition_count),
     ("log lost", a_log_that_ends_before_its_checkpoint),
+    ("outputs lost", decisions_that_end_before_the_checkpoint),
     ("other history", another_record_at_the_anchor),
     ("trim gap", commands_trimmed_below_the_checkpoint),
     ("checkpoint lost", a_damaged_checkpoint_of_a_trimmed_log),
@@ -131,6 +133,12 @@ fn a_changed_partition_count(directory: &Path) -> StopReason {
 fn a_log_that_ends_before_its_checkpoint(directory: &Path) -> StopReason {
     let log = saved(directory);
     log.truncate(COMMANDS, Offset(2));
+    refusal(open(&log, &db_at(directory)))
+}
+
+fn decisions_that_end_before_the_checkpoint(directory: &Path) -> StopReason {
+    let log = saved(directory);
+    log.truncate(DECISIONS, Offset(2));
     refusal(open(&log, &db_at(directory)))
 }
 

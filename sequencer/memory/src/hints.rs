@@ -14,6 +14,18 @@ pub fn prefetch<T>(value: &T) {
     let _ = value;
 }
 
+/// Makes the system give the memory now and not when it is first written.
+pub(crate) fn touch<T>(memory: &mut [std::mem::MaybeUninit<T>]) {
+    const PAGE: usize = 4096;
+    let step = (PAGE / size_of::<T>().max(1)).max(1);
+    for element in memory.iter_mut().step_by(step) {
+        *element = std::mem::MaybeUninit::zeroed();
+    }
+    if let Some(last) = memory.last_mut() {
+        *last = std::mem::MaybeUninit::zeroed();
+    }
+}
+
 /// Asks for huge pages behind a large allocation, so that random accesses do not miss the address cache as well.
 ///
 /// Does nothing for allocations below 2 MiB or where the system does not support it.

@@ -2,54 +2,33 @@
 
 use std::ops::{Index, IndexMut};
 
-use crate::hints::{advise_huge_pages, prefetch};
-
-/// Elements of the first page.
-const FIRST: usize = 64;
-const FIRST_SHIFT: u32 = FIRST.trailing_zeros();
+use crate::hints::{advise_huge_pages, prefetch, touch};
 
 /// A growable array in pages.
 ///
-/// The first page has 64 elements, and each page after it as many as all before, up to `2^SHIFT`; from then on each has
-/// that many. So a small array is small, a large one grows without copying what it has, and an element never moves.
-/// Memory of a page is taken from the system only as far as it is filled.
+/// Each page has room for `2^SHIFT` elements, so the array grows without copying what it has, and an element never moves.
+/// Memory of a page is taken from the system only as far as it is filled. Pages are put on huge pages of the system except
+/// the first: a small array stays small.
 #[derive(Debug, Clone)]
 pub struct PageVec<T, const SHIFT: u32> {
     pages: Vec<Vec<T>>,
     len: usize,
+    /// Elements that memory was taken for ahead.
+    prepared: usize,
 }
 
 impl<T, const SHIFT: u32> Default for PageVec<T, SHIFT> {
     fn default() -> Self {
-        Self { pages: Vec::new(), len: 0 }
+        Self { pages: Vec::new(), len: 0, prepared: 0 }
     }
 }
 
 impl<T, const SHIFT: u32> PageVec<T, SHIFT> {
     const LARGE: usize = 1 << SHIFT;
-    /// Pages that hold the first `2^SHIFT` elements.
-    const SMALL_PAGES: usize = (SHIFT - FIRST_SHIFT) as usize + 1;
-
     /// Page and place in it.
     #[inline(always)]
     const fn locate(index: usize) -> (usize, usize) {
-        if index >= Self::LARGE {
-            ((index >> SHIFT) + Self::SMALL_PAGES - 1, index & (Self::LARGE - 1))
-        } else if index >= FIRST {
-            let log = index.ilog2();
-            ((log - FIRST_SHIFT) as usize + 1, index - (1 << log))
-        } else {
-            (0, index)
-        }
-    }
-
-    /// Elements that a page has room for.
-    const fn room(page: usize) -> usize {
-        match page {
-            0 => FIRST,
-            _ if page < Self::SMALL_PAGES => FIRST << (page - 1),
-            _ => Self::LARGE,
-        }
+        (index >> SHIFT, index & (Self::LARGE - 1))
     }
 
     /// Elements in the array.
@@ -65,28 +44,75 @@ impl<T, const SHIFT: u32> PageVec<T, SHIFT> {
     }
 
     /// Adds an element and returns its index.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, value: T) -> usize {
         let index = self.len;
-        let (page, at) = Self::locate(index);
-        if at == 0 {
-            self.add_page(page);
+        let (page, _) = Self::locate(index);
+        if page == self.pages.len() {
+            self.add_page();
         }
         self.pages[page].push(value);
         self.len += 1;
         index
     }
 
+    /// Adds so many copies side by side, at most `2^SHIFT`, and returns the index of the first. What is left of a page that
+    /// has no room for all of them is filled with copies too.
+    ///
+    /// # Panics
+    /// If there are more than `2^SHIFT`.
+    pub fn push_run(&mut self, value: T, count: usize) -> usize
+    where
+        T: Copy,
+    {
+        assert!(count <= Self::LARGE, "a run fits into a page");
+        loop {
+            let left = Self::LARGE - Self::locate(self.len).1;
+            if count <= left {
+                break;
+            }
+            self.push_copies(value, left);
+        }
+        let begin = self.len;
+        self.push_copies(value, count);
+        begin
+    }
+
+    fn push_copies(&mut self, value: T, count: usize)
+    where
+        T: Copy,
+    {
+        for _ in 0..count {
+            self.push(value);
+        }
+    }
+
+    /// Takes memory from the system for so many elements in all, so that filling them waits for none.
+    pub fn prepare(&mut self, elements: usize) {
+        while self.pages.len() * Self::LARGE < elements {
+            self.add_page();
+        }
+        let (first, filled) = Self::locate(self.len);
+        for (number, page) in self.pages.iter_mut().enumerate().skip(first) {
+            let wanted = elements.saturating_sub(number * Self::LARGE).min(Self::LARGE);
+            let filled = if number == first { filled } else { 0 };
+            touch(&mut page.spare_capacity_mut()[..wanted.saturating_sub(filled)]);
+        }
+        self.prepared = self.prepared.max(elements);
+    }
+
     #[cold]
-    fn add_page(&mut self, page: usize) {
-        let mut memory = Vec::with_capacity(Self::room(page));
-        advise_huge_pages(memory.spare_capacity_mut());
+    fn add_page(&mut self) {
+        let mut memory = Vec::with_capacity(Self::LARGE);
+        if !self.pages.is_empty() {
+            advise_huge_pages(memory.spare_capacity_mut());
+        }
         self.pages.push(memory);
     }
 
     /// The element, or `None` beyond the end.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, index: usize) -> Option<&T> {
         let (page, at) = Self::locate(index);
         self.pages.get(page)?.get(at)
@@ -105,8 +131,8 @@ impl<T, const SHIFT: u32> PageVec<T, SHIFT> {
         self.pages.iter().flatten()
     }
 
-    /// The elements from `start` on as far as they lie side by side, at most `max`. A stretch of 64 that begins at a multiple
-    /// of 64 always does.
+    /// The elements from `start` on as far as they lie side by side, at most `max`. A stretch that a power of two divides,
+    /// no longer than that power and a page, always does.
     #[must_use]
     pub fn run(&self, start: usize, max: usize) -> &[T] {
         let (page, from) = Self::locate(start);
@@ -115,17 +141,17 @@ impl<T, const SHIFT: u32> PageVec<T, SHIFT> {
         page.get(from..to).unwrap_or(&[])
     }
 
-    /// Bytes of memory in use. Room that was never filled is not counted: the system gives it when it is.
+    /// Bytes of memory in use. Room that was neither filled nor prepared is not counted: the system gives it when it is.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.len * size_of::<T>() + self.pages.capacity() * size_of::<Vec<T>>()
+        self.len.max(self.prepared) * size_of::<T>() + self.pages.capacity() * size_of::<Vec<T>>()
     }
 }
 
 impl<T, const SHIFT: u32> Index<usize> for PageVec<T, SHIFT> {
     type Output = T;
 
-    #[inline]
+    #[inline(always)]
     fn index(&self, index: usize) -> &T {
         let (page, at) = Self::locate(index);
         &self.pages[page][at]
@@ -133,7 +159,7 @@ impl<T, const SHIFT: u32> Index<usize> for PageVec<T, SHIFT> {
 }
 
 impl<T, const SHIFT: u32> IndexMut<usize> for PageVec<T, SHIFT> {
-    #[inline]
+    #[inline(always)]
     fn index_mut(&mut self, index: usize) -> &mut T {
         let (page, at) = Self::locate(index);
         &mut self.pages[page][at]
@@ -172,12 +198,40 @@ mod tests {
     }
 
     #[test]
+    fn prepared_memory_is_counted_and_changes_nothing_else() {
+        let mut vec = PageVec::<u64, 8>::default();
+        (0..100).for_each(|n| {
+            vec.push(n);
+        });
+        vec.prepare(1000);
+        assert!(vec.memory_bytes() >= 8000);
+        assert_eq!(vec.len(), 100);
+        assert_eq!(vec.get(100), None);
+        for n in 100..1500 {
+            assert_eq!(vec.push(n as u64), n);
+        }
+        assert!(vec.iter().copied().eq(0..1500));
+        vec.prepare(10);
+    }
+
+    #[test]
+    fn a_run_lies_side_by_side() {
+        let mut vec = PageVec::<usize, 8>::default();
+        for n in 1..100 {
+            let begin = vec.push_run(n, n);
+            assert_eq!(vec.run(begin, n), vec![n; n]);
+        }
+        let whole = vec.push_run(7, 256);
+        assert_eq!(vec.run(whole, 256), [7; 256]);
+    }
+
+    #[test]
     fn pages_are_filled_to_their_room_and_no_further() {
         let mut vec = PageVec::<u8, 8>::default();
         for _ in 0..1500 {
             vec.push(0);
         }
         let sizes: Vec<_> = vec.pages.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [64, 64, 128, 256, 256, 256, 256, 220]);
+        assert_eq!(sizes, [256, 256, 256, 256, 256, 220]);
     }
 }

@@ -112,6 +112,13 @@ impl Model {
         self.due.range(after..).next().map(|(deadline, _)| *deadline)
     }
 
+    /// How many live reservations are past their deadline and have not ended yet.
+    #[must_use]
+    pub fn overdue(&self) -> usize {
+        let Some(now) = self.log_time_ms() else { return 0 };
+        self.due.iter().take_while(|(deadline, _)| *deadline <= now).count()
+    }
+
     /// How many reservations are live.
     #[must_use]
     pub fn live(&self) -> usize {

@@ -36,7 +36,7 @@ impl Restore {
     /// Begins to load a checkpoint.
     #[must_use]
     pub fn new(config: MachineConfig) -> Self {
-        Self { machine: Machine::new(config), saved: None, old: Vec::new(), claimed: Vec::new() }
+        Self { machine: Machine::unprepared(config), saved: None, old: Vec::new(), claimed: Vec::new() }
     }
 
     /// Takes the next page.
@@ -84,6 +84,7 @@ impl Restore {
             return Err(RestoreError::OtherPartition);
         }
         self.machine.ids = IdTable::restoring(config.id_bins, meta.oldest_generation);
+        self.machine.prepare();
         self.saved = Some(Saved {
             generation: meta.generation,
             oldest_generation: meta.oldest_generation,

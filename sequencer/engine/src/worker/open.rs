@@ -16,7 +16,7 @@ use crate::tail::OutputTail;
 impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     /// Begins with the last checkpoint in `store`, or without one at the beginning of the log.
     ///
-    /// A damaged checkpoint is replaced by the log if the log still reaches back to its beginning.
+    /// A damaged checkpoint is replaced by the last verified one, or by the log if that still reaches back to its beginning.
     ///
     /// # Errors
     /// [`StopReason`] if checkpoint and log do not belong together.
@@ -44,17 +44,27 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         }
         let (state, anchor) = match load::<M>(machine, |visit| store.load(visit)) {
             Ok(Some(loaded)) => loaded,
-            Ok(None) => (M::fresh(machine), beginning.clone()),
-            Err(error) if error.is_damage() && marks.low == Offset(0) => {
-                store.begin_whole();
-                (M::fresh(machine), beginning.clone())
+            Ok(None) if marks.low == Offset(0) => (M::fresh(machine), beginning.clone()),
+            Ok(None) => {
+                older::<M>(machine, &mut store).unwrap_or_else(|| (M::fresh(machine), beginning.clone()))
             }
-            Err(error) if error.is_damage() => {
-                return Err(StopReason::CheckpointLost { damage: error.to_string(), low: marks.low });
-            }
+            Err(error) if error.is_damage() => match older::<M>(machine, &mut store) {
+                Some(loaded) => loaded,
+                None if marks.low == Offset(0) => {
+                    store.begin_whole();
+                    (M::fresh(machine), beginning.clone())
+                }
+                None => {
+                    return Err(StopReason::CheckpointLost { damage: error.to_string(), low: marks.low });
+                }
+            },
             Err(error) => return Err(error.into()),
         };
         check_anchor(&anchor, &beginning, marks.low, marks.end)?;
+        if anchor.out_offset > tail_end {
+            // Readers would wait for ever for outputs that only the log's lost end had.
+            return Err(StopReason::OutputsLost { checkpoint: anchor.out_offset, end: tail_end });
+        }
 
         let phase = if anchor.last_record.is_some() && marks.low < anchor.next_offset {
             Phase::Anchor
@@ -116,6 +126,15 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         }
         Ok(Step { progressed: whole, wake_at: None })
     }
+}
+
+/// The machine of the verified checkpoint, if one is kept and can be read, to stand in for the last one.
+fn older<M: Machine>(config: &M::Config, store: &mut impl CheckpointStore) -> Option<(M, Anchor)> {
+    let (mut machine, anchor) = load::<M>(config, |visit| store.load_verified(visit)).ok()??;
+    // What the store has of the last one is of no use.
+    store.begin_whole();
+    machine.write_whole_checkpoint_next();
+    Some((machine, anchor))
 }
 
 /// Builds a machine from the checkpoint that `read` hands out page by page, and makes sure that it is the one saved.
