@@ -191,7 +191,9 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         };
         for record in records.drain(..) {
             result = self.apply(record);
-            if result.is_err() {
+            // The next record may be one to stop at, and nothing that was decided before it may go unsaid.
+            let is_blocked = self.role == Role::Active && !self.blocked.is_empty();
+            if result.is_err() || is_blocked {
                 break;
             }
         }

@@ -50,7 +50,7 @@ impl World {
                 self.excuses.disks[setup.disk]
             }
             StopReason::Read(ReadError::Io(_)) => reading == Some(Reading::Fails),
-            StopReason::Read(ReadError::Trimmed { .. }) => {
+            StopReason::TrimGap { .. } | StopReason::Read(ReadError::Trimmed { .. }) => {
                 self.marks.hit(WorldMark::ReaderOvertakenByTrim);
                 next < low || self.excuses.trimmed[place]
             }

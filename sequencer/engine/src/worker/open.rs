@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use holdfast_contracts::Offset;
-use holdfast_log::{OrderedLog, StreamId};
+use holdfast_log::{OrderedLog, ReadError, StreamId};
 
 use super::{Phase, Role, Step, Worker, WorkerConfig, checkpoint, tick};
 use crate::anchor::{Anchor, record_hash};
@@ -101,15 +101,24 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         let at = Offset(self.anchor.next_offset.0 - 1);
         let mut records = std::mem::take(&mut self.records);
         records.clear();
-        self.log.read(self.commands(), at, 1, &mut records)?;
-        let Some(record) = records.first() else {
-            self.records = records;
-            return Ok(Step { progressed: false, wake_at: None });
-        };
-        if self.anchor.last_record != Some(record_hash(record)) {
-            return Err(StopReason::OtherHistory(at));
+        match self.log.read(self.commands(), at, 1, &mut records) {
+            // Trimmed since the worker was opened; what the checkpoint needs next is still there.
+            Err(ReadError::Trimmed { low }) if low <= self.anchor.next_offset => {}
+            Err(ReadError::Trimmed { low }) => {
+                return Err(StopReason::TrimGap { needed: self.anchor.next_offset, low });
+            }
+            Err(error) => return Err(error.into()),
+            Ok(()) => {
+                let Some(record) = records.first() else {
+                    self.records = records;
+                    return Ok(Step { progressed: false, wake_at: None });
+                };
+                if self.anchor.last_record != Some(record_hash(record)) {
+                    return Err(StopReason::OtherHistory(at));
+                }
+                self.tick.saw(record.append_time);
+            }
         }
-        self.tick.saw(record.append_time);
         self.records = records;
         let until = self.log.watermarks(self.decisions()).end;
         self.target = self.log.watermarks(self.commands()).end;
