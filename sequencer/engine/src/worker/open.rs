@@ -82,6 +82,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             durable: (anchor.out_seq, anchor.out_offset),
             target: marks.end,
             caught_up: false,
+            stuck: None,
             checkpoint: checkpoint::Progress::new(anchor.last_record),
             tick: tick::Ticker::default(),
             records: Vec::new(),
