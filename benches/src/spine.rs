@@ -19,10 +19,10 @@ pub(crate) const SPINE: Group = Group {
         Bench { name: "hold", rows: memory::HOLD, seconds_max: 90, measure: memory::measure_hold },
         Bench { name: "refusal", rows: memory::REFUSAL, seconds_max: 90, measure: memory::measure_refusal },
         Bench { name: "durable", rows: durable::ROWS, seconds_max: 300, measure: durable::measure },
-        Bench { name: "http", rows: http::ROWS, seconds_max: 240, measure: http::measure },
+        Bench { name: "http", rows: http::ROWS, seconds_max: 300, measure: http::measure },
         Bench { name: "alone", rows: alone::ROWS, seconds_max: 90, measure: alone::measure },
         Bench { name: "recovery", rows: recovery::ROWS, seconds_max: 180, measure: recovery::measure },
         Bench { name: "takeover", rows: takeover::ROWS, seconds_max: 120, measure: takeover::measure },
-        Bench { name: "simulator", rows: simulator::ROWS, seconds_max: 120, measure: simulator::measure },
+        Bench { name: "simulator", rows: simulator::ROWS, seconds_max: 180, measure: simulator::measure },
     ],
 };

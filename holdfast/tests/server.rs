@@ -120,6 +120,29 @@ fn a_damaged_log_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_damaged_checkpoint_database_is_set_aside_and_the_log_makes_up_for_it() {
+    let (_directory, data) = directory();
+    at_rest(&data);
+    let current = data.join("checkpoints").join("CURRENT");
+    let manifest = fs::read_to_string(&current).expect("it names the manifest");
+    let manifest = data.join("checkpoints").join(manifest.trim());
+    let mut bytes = fs::read(&manifest).expect("readable");
+    // Behind the checksum of its first entry.
+    bytes[10] ^= 1;
+    fs::write(&manifest, &bytes).expect("writable");
+    assert_eq!(run(&data, &["explain", &id(1).to_string()]).json()["now"]["state"], "held");
+    assert_eq!(run(&data, &["replay"]).problem()["code"], "CHECKPOINTS");
+
+    let server = Server::start(&data, &[]);
+    let shown = run(&data, &["stock", "show", SKU]).json();
+    assert_eq!((&shown["on_hand"], &shown["held"]), (&json!(10), &json!(1)));
+    assert_eq!(server.stop(Signal::TERM).0, Some(0));
+    assert!(data.join("checkpoints.damaged-1").is_dir(), "{}", log_of(&data));
+    assert!(log_of(&data).contains("set aside"));
+    assert_eq!(run(&data, &["replay"]).code, 0);
+}
+
+#[test]
 fn an_address_in_use_is_refused() {
     let (_directory, data) = directory();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

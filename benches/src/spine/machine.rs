@@ -31,12 +31,16 @@ pub(super) struct Fed {
 }
 
 impl Fed {
-    pub(super) fn new() -> Self {
-        Self {
-            machine: Machine::new(MachineConfig::new(ONLY, 1, LogId([7; 16]))),
+    /// A machine that was told how many ids and holds to expect, as an operator who knows the sale tells it: what the
+    /// system takes to find memory is another row's business.
+    pub(super) fn expecting(ids: u64, holds: u64) -> Result<Self> {
+        let (room_for_ids, room_for_holds) = (usize::try_from(ids)?, usize::try_from(holds)?);
+        let config = MachineConfig::new(ONLY, 1, LogId([7; 16]));
+        Ok(Self {
+            machine: Machine::new(MachineConfig { room_for_ids, room_for_holds, ..config }),
             offset: 0,
             out: Vec::new(),
-        }
+        })
     }
 
     /// Decides a record. Time passes as if a million requests came per second.
@@ -79,9 +83,10 @@ struct Outcome {
 }
 
 fn decide(kind: Kind, remembered: u64, requests: u64) -> Result<Outcome> {
-    let (mut fed, mut work) = (Fed::new(), Work::new(kind, 1));
     let requests = requests.next_multiple_of(u64::from(PER_RECORD));
     let all = remembered + u64::from(REPEATS) * requests;
+    let holds = if kind == Kind::Soldout { all / 50 } else { all };
+    let (mut fed, mut work) = (Fed::expecting(all, holds)?, Work::new(kind, 1));
     // Sold out after the first records, or units for all, whatever sizes are rounded to.
     for record in work.opening(if kind == Kind::Soldout { remembered } else { 2 * all }) {
         fed.feed(&record)?;

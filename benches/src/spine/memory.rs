@@ -36,7 +36,8 @@ struct Bytes {
 /// Feeds a machine of its own, which stays: what it would free, the comparison after it would use again.
 fn grow(kind: Kind, requests: u64) -> Result<(Bytes, Fed)> {
     let before = resident()?;
-    let (mut fed, mut work) = (Fed::new(), Work::new(kind, 1));
+    let holds = if kind == Kind::Soldout { 0 } else { requests };
+    let (mut fed, mut work) = (Fed::expecting(requests, holds)?, Work::new(kind, 1));
     // Twice as many, so that the last records find units whatever their size is rounded to.
     for record in work.opening(if kind == Kind::Soldout { 0 } else { 2 * requests }) {
         fed.feed(&record)?;

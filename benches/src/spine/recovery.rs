@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use holdfast_benches::clock::{median, per_second};
+use holdfast_benches::clock::{median, per_second, process_cpu};
 use holdfast_benches::pipeline::{COMMANDS, DECISIONS, ONLY, PATIENCE, Pipeline, Result, Settings};
 use holdfast_benches::work::{Kind, Work};
 use holdfast_contracts::Offset;
@@ -82,19 +82,22 @@ struct Recovered {
     database: Duration,
     load: Duration,
     replay: Duration,
+    /// Processor time of both.
+    load_cpu: Duration,
+    replay_cpu: Duration,
     replayed: u64,
 }
 
 fn recover(directory: &Path, sizes: &Sizes) -> Result<Recovered> {
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), process_cpu());
     let pipeline = Pipeline::open(directory, &Settings::default())?;
     let next = pipeline.wait_for("the checkpoint to be loaded", || {
         let status = pipeline.sequencer.statuses().remove(0);
         Ok((status.state.name() != "loading").then_some(status.checkpoint_offset))
     })?;
-    let load = start.elapsed();
+    let (load, load_cpu) = (start.elapsed(), process_cpu().saturating_sub(cpu));
     pipeline.wait_until_live()?;
-    let replay = start.elapsed() - load;
+    let (replay, replay_cpu) = (start.elapsed() - load, process_cpu().saturating_sub(cpu + load_cpu));
     let found = pipeline.sequencer.ask(ONLY, |machine, _| {
         let held = machine.skus().filter_map(|sku| machine.view_sku(sku)).map(|sku| sku.figures.held);
         (machine.sizes().ids, held.sum::<u64>())
@@ -106,7 +109,8 @@ fn recover(directory: &Path, sizes: &Sizes) -> Result<Recovered> {
     let records = pipeline.log.watermarks(COMMANDS).end.0 - next.0;
     let replayed = requests_from(&pipeline, next, records)?;
     let opening = pipeline.opening;
-    Ok(Recovered { log: opening.log, database: opening.database, load, replay, replayed })
+    let (log, database) = (opening.log, opening.database);
+    Ok(Recovered { log, database, load, replay, load_cpu, replay_cpu, replayed })
 }
 
 /// How many requests there are in the log from a record on.
@@ -125,7 +129,7 @@ fn requests_from(pipeline: &Pipeline, from: Offset, records: u64) -> Result<u64>
     Ok(requests)
 }
 
-/// A copy to recover from, as a kill leaves it: the log was written around the page cache, the checkpoints were not.
+/// A copy to recover from, as a kill leaves it: log and checkpoints were written around the page cache.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     for part in ["log", "checkpoints"] {
         std::fs::create_dir_all(to.join(part))?;
@@ -135,9 +139,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
             std::fs::copy(entry.path(), &target)?;
             let file = File::open(&target)?;
             file.sync_all()?;
-            if part == "log" {
-                fadvise(&file, 0, None, Advice::DontNeed)?;
-            }
+            fadvise(&file, 0, None, Advice::DontNeed)?;
         }
     }
     Ok(())
@@ -167,6 +169,7 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
         .with("of_it_opening_the_log", middle(&|run| run.log.as_secs_f64()))
         .with("of_it_opening_the_database", middle(&|run| run.database.as_secs_f64()))
         .with("longest", runs.iter().map(|run| run.load.as_secs_f64()).fold(0.0, f64::max))
+        .with("processor_time_s", middle(&|run| run.load_cpu.as_secs_f64()))
         .with("ready_after_s", middle(&|run| (run.load + run.replay).as_secs_f64()))
         .with("ids_remembered", sizes.all())
         .with("live_holds", Kind::Mixed.granted(sizes.all()))
@@ -175,6 +178,7 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
         Measured::new("recovery_replay", middle(&|run| per_second(run.replayed, run.replay)), "requests/s")
             .with("requests_replayed", middle(&|run| run.replayed as f64))
             .with("seconds", middle(&|run| run.replay.as_secs_f64()))
+            .with("processor_time_s", middle(&|run| run.replay_cpu.as_secs_f64()))
             .goals(&[Goal::AtLeast(3e6)]);
     Ok(vec![load, replay])
 }

@@ -97,18 +97,13 @@ fn begin(
 ) -> Result<(Machine, Offset), Failure> {
     let low = log.watermarks(StreamId::inventory_commands(partition)).low;
     let config = MachineConfig::new(partition, log.partitions(Topic::InventoryCommands), log.log_id());
-    let anchor = match checkpoints {
-        Some(db) => db.load(partition, &mut |_, _, _| Ok(())).map_err(|error| checkpoints_refused(&error))?,
-        None => None,
-    };
-    let is_early_enough = |anchor: &Anchor| anchor.next_offset <= first || low > Offset(0);
-    if let (Some(db), Some(_)) = (checkpoints, anchor.filter(is_early_enough)) {
-        let loaded = restore(&config, db, partition).map_err(|error| checkpoints_refused(&error))?;
-        if let Some((machine, anchor)) = loaded
-            && anchor.log_id == log.log_id()
-            && anchor.next_offset >= low
-        {
-            return Ok((machine, anchor.next_offset));
+    if let Some(db) = checkpoints {
+        match load(db, &config, log, (low, first)) {
+            Ok(Some(loaded)) => return Ok(loaded),
+            Ok(None) => {}
+            Err(error) if low > Offset(0) => return Err(checkpoints_refused(&error)),
+            // The log can do without.
+            Err(_) => {}
         }
     }
     if low > Offset(0) {
@@ -124,16 +119,26 @@ fn begin(
     Ok((Machine::new(config), Offset(0)))
 }
 
-fn restore(
-    config: &MachineConfig,
+/// The machine in the checkpoint, if it has not yet seen `first` or the log begins too late to do without.
+fn load(
     db: &ReadOnlyDb,
-    partition: PartitionId,
-) -> Result<Option<(Machine, Anchor)>, StoreError> {
+    config: &MachineConfig,
+    log: &dyn OrderedLog,
+    (low, first): (Offset, Offset),
+) -> Result<Option<(Machine, Offset)>, StoreError> {
+    let is_of_use = |anchor: &Anchor| {
+        let is_early_enough = anchor.next_offset <= first || low > Offset(0);
+        is_early_enough && anchor.log_id == log.log_id() && anchor.next_offset >= low
+    };
+    let anchor = db.load(config.partition, &mut |_, _, _| Ok(()))?;
+    if !anchor.is_some_and(|anchor| is_of_use(&anchor)) {
+        return Ok(None);
+    }
     let mut restore = Machine::restore(config);
-    let anchor =
-        db.load(partition, &mut |kind, number, bytes| Restoring::page(&mut restore, kind, number, bytes))?;
-    let Some(anchor) = anchor else { return Ok(None) };
-    Ok(Some((Restoring::finish(restore)?, anchor)))
+    let page = &mut |kind, number, bytes: &[u8]| Restoring::page(&mut restore, kind, number, bytes);
+    // A server may have written another one since.
+    let Some(anchor) = db.load(config.partition, page)?.filter(is_of_use) else { return Ok(None) };
+    Ok(Some((Restoring::finish(restore)?, anchor.next_offset)))
 }
 
 fn input(record: &Record) -> InputRecord<'_> {

@@ -10,6 +10,7 @@
 #![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
 mod accounts;
+mod ahead;
 mod answer;
 mod checkpoint;
 mod clock;
@@ -32,6 +33,7 @@ mod state;
 mod stock;
 mod sweep;
 mod view;
+mod wants;
 mod wheel;
 mod work;
 

@@ -5,24 +5,18 @@ use holdfast_contracts::decision::{BodyWriter, Granted};
 use holdfast_contracts::{CustomerId, Digest, LogId, LogTime, Offset, PartitionId, WireError};
 
 use crate::accounts::Accounts;
+use crate::ahead::{AHEAD, Ahead};
 use crate::clock::{self, Clock};
-use crate::groups::Home;
-use crate::hash::{Sum, hash_bytes};
+use crate::hash::Sum;
 use crate::holds::{Holds, NONE};
-use crate::ids::{IdTable, hash_of};
+use crate::ids::IdTable;
 use crate::lines::Lines;
-use crate::reserve::Want;
 use crate::rules::Rules;
 use crate::sales::Sales;
 use crate::skus::Skus;
+use crate::wants::Want;
 use crate::wheel::Wheel;
 use crate::work::Work;
-
-/// How many commands ahead memory is fetched: enough to hide a miss, few enough to stay in the cache. First the groups
-/// that say where entries are...
-const LOOK_FAR: usize = 24;
-/// ... and when those are there, the entries.
-const LOOK_NEAR: usize = 12;
 
 /// What a machine is, beside its state. Nothing here changes an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,19 +128,6 @@ struct Scratch {
     granted: Vec<Granted>,
 }
 
-/// Commands looked at ahead of their turn, the latest so many.
-const AHEAD: usize = 32;
-const _: () = assert!(LOOK_NEAR < LOOK_FAR && LOOK_FAR < AHEAD);
-
-/// Where a command will look, as found out ahead of its turn.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Ahead {
-    pub(crate) id: Home,
-    /// The listing whose account it will look for, when it has one line.
-    pub(crate) listing: u32,
-    pub(crate) account: Home,
-}
-
 /// A dictionary entry of the record at hand.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DictionaryEntry {
@@ -154,9 +135,9 @@ pub(crate) struct DictionaryEntry {
     /// Its number, or [`NONE`] while nobody made it known.
     pub(crate) sku: u32,
     /// The listing it had when the record began, to fetch memory by.
-    listing: u32,
+    pub(crate) listing: u32,
     /// Index of an unknown name in the output's dictionary plus one, once it was said.
-    said: u32,
+    pub(crate) said: u32,
 }
 
 /// Everything at hand while one record is decided.
@@ -351,74 +332,15 @@ impl Machine {
         probe: &mut P,
     ) -> Result<(), Halt> {
         self.resolve(context);
-        let mut ahead = [Ahead::default(); AHEAD];
-        for (index, command) in commands.iter().take(LOOK_FAR).enumerate() {
-            ahead[index % AHEAD] = self.look_far(context, command);
-        }
-        for near in ahead.iter().take(LOOK_NEAR) {
-            self.look_near(near);
-        }
+        let mut ahead = self.look_first(context, commands);
         for (index, command) in (0u32..).zip(commands) {
             let at = index as usize;
-            if let Some(far) = commands.get(at + LOOK_FAR) {
-                ahead[(at + LOOK_FAR) % AHEAD] = self.look_far(context, far);
-            }
-            self.look_near(&ahead[(at + LOOK_NEAR) % AHEAD]);
+            self.look_on(context, commands, at, &mut ahead);
             context.cause = Some(index);
             probe.before(self, index, command);
             self.decide(context, command, &ahead[at % AHEAD])?;
         }
         Ok(())
-    }
-
-    /// Looks up the record's dictionary once for all its commands.
-    fn resolve(&self, context: &mut Context<'_, '_>) {
-        context.dictionary.clear();
-        context.dictionary.extend(context.names.iter().map(|name| {
-            let hash = hash_bytes(name.as_bytes());
-            self.skus.prefetch_name(hash);
-            DictionaryEntry { hash, sku: NONE, listing: NONE, said: 0 }
-        }));
-        for (entry, name) in context.dictionary.iter_mut().zip(context.names) {
-            if let Some(sku) = self.skus.find(name, entry.hash) {
-                entry.sku = sku;
-                self.skus.prefetch(sku);
-            }
-        }
-        for entry in context.dictionary.iter_mut().filter(|entry| entry.sku != NONE) {
-            entry.listing = self.skus.get(entry.sku).listing;
-            self.sales.prefetch(entry.listing);
-        }
-    }
-
-    /// Starts loading what a command will look at first.
-    #[inline(always)]
-    fn look_far(&self, context: &Context<'_, '_>, command: &Command<'_>) -> Ahead {
-        match command {
-            Command::Reserve(it) => {
-                let line = it.lines.single().unwrap_or_default();
-                let listing = context.dictionary.get(line.sku as usize).map_or(NONE, |entry| entry.listing);
-                Ahead {
-                    id: self.ids.prefetch(hash_of(it.reservation_id)),
-                    listing,
-                    account: self.accounts.prefetch(listing, it.customer),
-                }
-            }
-            Command::BeginPayment { reservation_id, .. }
-            | Command::Confirm { reservation_id, .. }
-            | Command::Release { reservation_id, .. }
-            | Command::Extend { reservation_id, .. } => {
-                Ahead { id: self.ids.prefetch(hash_of(*reservation_id)), ..Ahead::default() }
-            }
-            _ => Ahead::default(),
-        }
-    }
-
-    /// Starts loading what it will look at next.
-    #[inline(always)]
-    fn look_near(&self, ahead: &Ahead) {
-        self.ids.prefetch_entries(ahead.id);
-        self.accounts.prefetch_entries(ahead.account);
     }
 
     #[inline]

@@ -61,6 +61,13 @@ impl OutputTail {
         OutSeq(self.hashes.keys().next_back().copied().unwrap_or(0).max(self.contiguous))
     }
 
+    /// Reads again from the beginning of the log: another owner may have said something before the place where this
+    /// reading began, and said it only once.
+    pub(crate) fn begin_again(&mut self, low: Offset) {
+        self.next = low;
+        self.skipped = low > Offset(0);
+    }
+
     /// Reads on, up to `until`; says whether it got there.
     pub(crate) fn read(&mut self, log: &dyn OrderedLog, until: Offset) -> Result<bool, StopReason> {
         while self.next < until {

@@ -124,6 +124,8 @@ pub struct Worker<M, S> {
     target: Offset,
     /// The outputs in the log were compared with those of all commands.
     caught_up: bool,
+    /// The output that a standby has waited for, and since when.
+    stuck: Option<(OutSeq, LogTime)>,
     checkpoint: checkpoint::Progress,
     tick: tick::Ticker,
     records: Vec<Record>,
@@ -170,6 +172,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         }
         if self.role == Role::Standby {
             progressed |= self.compare_with_log()?;
+            self.look_again_if_stuck(wall);
         }
         self.check_caught_up()?;
         progressed |= self.step_checkpoint(wall)?;
@@ -198,7 +201,9 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         };
         for record in records.drain(..) {
             result = self.apply(record);
-            if result.is_err() {
+            // The next record may be one to stop at, and nothing that was decided before it may go unsaid.
+            let is_blocked = self.role == Role::Active && !self.blocked.is_empty();
+            if result.is_err() || is_blocked {
                 break;
             }
         }

@@ -11,7 +11,7 @@ use holdfast_contracts::command::{BatchBuilder, Command};
 use holdfast_contracts::{CustomerId, Digest, IntakeId, Offset, RequestTag, SaleTerms};
 use holdfast_engine::rocks::CheckpointDb;
 use holdfast_engine::{CheckpointStore, Role, WorkerConfig};
-use holdfast_log::simulated::{Pace, Survivors};
+use holdfast_log::simulated::{Pace, Reading, Survivors};
 use holdfast_log::{OrderedLog, SimulatedLog};
 use kit::steps::{
     Driven, START, db_at, end, open_as, out_seq_of, outputs, quiet, records, run, save, settle, simulated,
@@ -216,5 +216,42 @@ fn a_standby_takes_over_after_any_step_and_a_zombie_does_no_harm() {
         }
         at += 1;
         assert!(at < STEPS_MAX, "it never ends");
+    }
+}
+
+/// Of two owners one says everything, the other repeats a part and makes a checkpoint of it: the rest stands in the log only
+/// before that checkpoint's place.
+#[test]
+fn a_standby_finds_what_was_said_before_its_checkpoints_place() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (log, db) = (a_sale(), db_at(directory.path()));
+    log.set_pace(Pace::Automatic);
+    let mut late = open_as(Role::Active, nibbling(), &log, &db).expect("it begins");
+    // It has read to the end of the decisions, and does not hear of what comes then.
+    while late.records_applied() < 1 {
+        late.step(START).expect("nothing is wrong");
+    }
+    let all = run(&log, &db_at(&directory.path().join("other"))).expect("nothing is wrong");
+    while late.records_applied() < 4 {
+        late.step(START).expect("nothing is wrong");
+    }
+    log.set_reading(COMMANDS, Reading::Stalls);
+    let deadline = Instant::now() + PATIENCE;
+    while !late.is_checkpoint_current() {
+        assert!(Instant::now() < deadline, "no checkpoint came");
+        late.step(START).expect("nothing is wrong");
+    }
+    log.set_reading(COMMANDS, Reading::Works);
+    let place = late.checkpoint().clone();
+    drop(late);
+    let mut standby = open_as(Role::Standby, nibbling(), &log, &db).expect("it begins");
+    settle(&mut standby).expect("nothing is wrong");
+    assert_eq!(standby.machine().digest(), all.machine().digest());
+    assert!(standby.outputs_unacknowledged() > 0, "nothing is hidden by {place:?}");
+    let mut now = START;
+    while standby.outputs_unacknowledged() > 0 {
+        now = now.plus_ms(1_000);
+        assert!(now < START.plus_ms(60_000), "it waits for what nobody will say");
+        standby.step(now).expect("nothing is wrong");
     }
 }

@@ -454,3 +454,33 @@ fn a_standby_stops_for_the_same_reasons() {
     let opened = open_as(Role::Standby, quiet(), &log, &db_at(directory.path()));
     assert_eq!(name(&refusal(opened)), "log lost");
 }
+
+#[test]
+fn what_was_decided_before_a_record_to_stop_at_is_said_first() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let layout = Layout::inventory(1).expect("a layout");
+    // The log takes one output at a time.
+    let log = SimulatedLog::new(SimulatedConfig {
+        pace: Pace::Stepwise,
+        unsettled_records_max: 1,
+        ..SimulatedConfig::new(LOG_ID, layout)
+    });
+    let log = Arc::new(log);
+    let tick = Command::Tick { wall: START, log_id: Some(LogId([8; 16])) };
+    for record in three_commands().into_iter().chain([command(&tick)]) {
+        log.append(COMMANDS, record).expect("the log takes it");
+        log.flush(COMMANDS);
+    }
+    let mut worker = open(&log, &db_at(directory.path())).expect("it begins");
+    let mut steps = 0;
+    let reason = loop {
+        match worker.step(START) {
+            Ok(_) => log.flush(DECISIONS),
+            Err(reason) => break reason,
+        }
+        steps += 1;
+        assert!(steps < 100, "it never stops");
+    };
+    assert_eq!(name(&reason), "foreign tick");
+    assert_eq!(records(log.as_ref(), DECISIONS).len(), 3);
+}

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use holdfast_contracts::decision::{Envelope, write_chain, write_digest, write_envelope};
-use holdfast_contracts::{Offset, OutSeq};
+use holdfast_contracts::{LogTime, Offset, OutSeq};
 use holdfast_log::{AppendError, AppendFailure};
 
 use super::{InFlight, Role, Worker};
@@ -13,6 +13,9 @@ use crate::store::CheckpointStore;
 
 /// Every so many outputs one carries the digest of the state, so that two owners who differ find out.
 const DIGEST_EVERY: u64 = 1024;
+
+/// An active owner says what it has to say much sooner.
+const LOOK_AGAIN_MS: u64 = 10_000;
 
 impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     /// The output of a command record, numbered and chained, if it has one.
@@ -101,6 +104,21 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     fn note_durable(&mut self, out_seq: OutSeq, offset: Offset) {
         self.durable = (out_seq, offset);
         self.checkpoint.note_durable(out_seq, offset);
+    }
+
+    /// A standby that misses an output for long reads the decisions again. Of several owners one may have said it before
+    /// the place where another's checkpoint lets a reader begin, and nobody says it twice for no reason.
+    pub(super) fn look_again_if_stuck(&mut self, wall: LogTime) {
+        let front = self.blocked.front().map(|(out_seq, _)| *out_seq);
+        match (front, self.stuck) {
+            (Some(front), Some((missed, since))) if front == missed => {
+                if wall.ms_since(since) >= LOOK_AGAIN_MS {
+                    self.tail.begin_again(self.log.watermarks(self.decisions()).low);
+                    self.stuck = Some((front, wall));
+                }
+            }
+            _ => self.stuck = front.map(|front| (front, wall)),
+        }
     }
 
     /// Drops derived outputs that somebody else has emitted, after comparing them.

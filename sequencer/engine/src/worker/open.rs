@@ -82,6 +82,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             durable: (anchor.out_seq, anchor.out_offset),
             target: marks.end,
             caught_up: false,
+            stuck: None,
             checkpoint: checkpoint::Progress::new(anchor.last_record),
             tick: tick::Ticker::default(),
             records: Vec::new(),
@@ -104,13 +105,13 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         let mut records = std::mem::take(&mut self.records);
         records.clear();
         match self.log.read(self.commands(), at, 1, &mut records) {
-            // It was forgotten meanwhile; what follows it is still there.
-            Err(ReadError::Trimmed { low }) if low == self.anchor.next_offset => {}
+            // Trimmed since the worker was opened; what the checkpoint needs next is still there.
+            Err(ReadError::Trimmed { low }) if low <= self.anchor.next_offset => {}
             Err(ReadError::Trimmed { low }) => {
                 return Err(StopReason::TrimGap { needed: self.anchor.next_offset, low });
             }
-            read => {
-                read?;
+            Err(error) => return Err(error.into()),
+            Ok(()) => {
                 let Some(record) = records.first() else {
                     self.records = records;
                     return Ok(Step { progressed: false, wake_at: None });
