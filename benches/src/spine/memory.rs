@@ -34,10 +34,12 @@ struct Bytes {
 }
 
 /// Feeds a machine of its own, which stays: what it would free, the comparison after it would use again.
-fn grow(kind: Kind, requests: u64) -> Result<(Bytes, Fed)> {
+///
+/// `expected` is how many ids it was told of beforehand: all of them, or none.
+fn grow(kind: Kind, requests: u64, expected: u64) -> Result<(Bytes, Fed)> {
     let before = resident()?;
-    let holds = if kind == Kind::Soldout { 0 } else { requests };
-    let (mut fed, mut work) = (Fed::expecting(requests, holds)?, Work::new(kind, 1));
+    let holds = if kind == Kind::Soldout { 0 } else { expected };
+    let (mut fed, mut work) = (Fed::expecting(expected, holds)?, Work::new(kind, 1));
     // Twice as many, so that the last records find units whatever their size is rounded to.
     for record in work.opening(if kind == Kind::Soldout { 0 } else { 2 * requests }) {
         fed.feed(&record)?;
@@ -72,12 +74,20 @@ fn hash_maps<const VALUE: usize>(count: u64, customers: bool) -> Result<f64> {
     Ok(each)
 }
 
-fn row(name: &'static str, bytes: &Bytes, fed: &Fed, peer: (&'static str, f64), goal: f64) -> Row {
-    Measured::new(name, bytes.resident.max(bytes.said), "B")
+/// Both machines are measured: the one that was told how many to expect, and the one that was not.
+struct Both {
+    told: Bytes,
+    untold: Bytes,
+}
+
+fn row(name: &'static str, both: &Both, fed: &Fed, peer: (&'static str, f64), goal: f64) -> Row {
+    let Both { told, untold } = both;
+    Measured::new(name, told.resident.max(told.said), "B")
         .peer(peer.0, peer.1)
-        .with("of_the_process", bytes.resident)
-        .with("as_the_machine_says", bytes.said)
-        .with("worst_since_half_as_many", bytes.worst)
+        .with("of_the_process", told.resident)
+        .with("as_the_machine_says", told.said)
+        .with("not_told_what_to_expect", untold.resident.max(untold.said))
+        .with("not_told_worst_since_half_as_many", untold.worst)
         .with("ids_remembered", fed.machine.sizes().ids)
         .with("units_held", fed.held())
         .goals(&[Goal::AtMost(goal)])
@@ -88,21 +98,23 @@ const fn count(setup: &Setup) -> u64 {
 }
 
 pub(crate) fn measure_hold(setup: &Setup) -> Result<Vec<Row>> {
-    let (bytes, fed) = grow(Kind::Accept, count(setup))?;
+    let (told, fed) = grow(Kind::Accept, count(setup), count(setup))?;
+    let (untold, _stays) = grow(Kind::Accept, count(setup), 0)?;
     // Two administrative commands are remembered as well.
     if fed.held() + 2 < fed.machine.sizes().ids {
         return Err(format!("only {} units are held", fed.held()).into());
     }
     let peer =
         ("std HashMaps: id to a hold of 40 B, customer to units", hash_maps::<40>(count(setup), true)?);
-    Ok(vec![row(HOLD[0], &bytes, &fed, peer, 96.0)])
+    Ok(vec![row(HOLD[0], &Both { told, untold }, &fed, peer, 96.0)])
 }
 
 pub(crate) fn measure_refusal(setup: &Setup) -> Result<Vec<Row>> {
-    let (bytes, fed) = grow(Kind::Soldout, count(setup))?;
+    let (told, fed) = grow(Kind::Soldout, count(setup), count(setup))?;
+    let (untold, _stays) = grow(Kind::Soldout, count(setup), 0)?;
     if fed.held() != 0 {
         return Err(format!("{} units are held", fed.held()).into());
     }
     let peer = ("std HashMap: id to an answer of 8 B", hash_maps::<8>(count(setup), false)?);
-    Ok(vec![row(REFUSAL[0], &bytes, &fed, peer, 32.0)])
+    Ok(vec![row(REFUSAL[0], &Both { told, untold }, &fed, peer, 32.0)])
 }
