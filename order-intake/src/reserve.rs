@@ -33,7 +33,7 @@ use crate::{body, headers, json};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "json::objects")]
     lines: SmallVec<[BodyLine<'a>; 2]>,
     #[serde(default)]
     allow_partial: bool,

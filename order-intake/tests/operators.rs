@@ -71,6 +71,7 @@ fn mistakes_of_operators_are_pointed_to_and_reach_no_log() {
         (r#"{"on_hand":1099511627777,"reason":"x"}"#, "/on_hand"),
         (r#"{"on_hand":1,"reason":""}"#, "/reason"),
         (r#"{"on_hand":1}"#, ""),
+        (r#"[1,"x","",null,false]"#, ""),
         (r#"{"on_hand":1,"reason":"x","expected":-1}"#, "/expected"),
         (r#"{"on_hand":1,"reason":"x","expected":1099511627777}"#, "/expected"),
         (r#"{"on_hand":1,"reason":"x","warehouse":1}"#, "/warehouse"),
