@@ -99,6 +99,24 @@ fn a_connection_lives_on_after_a_refusal() {
 }
 
 #[test]
+fn a_connection_lives_on_when_its_customer_is_slowed_down() {
+    let mut setting = Setting::default();
+    setting.config.customer_requests_per_s = 1;
+    setting.config.shards = 1.try_into().expect("not 0");
+    let server = Server::with(setting);
+    let mut client = server.buyer("one");
+    let body = " ".repeat(SMALL);
+    // The first ones are let through, to be told that a key is missing.
+    let refused = wait_for("patience to end", || {
+        let answer = client.post("/v1/reservations", &body);
+        assert_eq!(answer.header("connection"), None);
+        (answer.status == 429).then_some(answer)
+    });
+    refused.problem(429, "TOO_MANY_REQUESTS");
+    client.get("/livez").expect(200);
+}
+
+#[test]
 fn a_body_that_comes_late_belongs_to_its_request() {
     let server = server();
     let mut client = server.buyer("one");
