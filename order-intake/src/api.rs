@@ -14,10 +14,13 @@ use axum::routing::{get, post, put};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::service::Service;
 use hyper::{Method, Request, Response};
 use hyper_util::service::TowerToHyperService;
 
+use crate::body::{After, Inflow, Loan, Rest};
+use crate::headers::must_name_host;
 use crate::metrics::Route;
 use crate::problem::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem};
 use crate::reserve;
@@ -28,13 +31,47 @@ use call::tell;
 pub(crate) type Router = axum::Router;
 pub(crate) type Body = Either<Full<Bytes>, axum::body::Body>;
 
-/// Answers a request.
-pub(crate) async fn answer(shard: &Rc<Shard>, router: &Router, request: Request<Incoming>) -> Response<Body> {
-    if request.uri().path() == "/v1/reservations" && request.method() == Method::POST {
-        return reserve::post(shard, request).await.map(Either::Left);
+/// Answers a request. Says in the answer, too, if it is the last one of its connection.
+pub(crate) async fn answer(
+    shard: &Rc<Shard>,
+    router: &Router,
+    request: Request<Incoming>,
+) -> (Response<Body>, After) {
+    let (mut answer, after) = if let Err(problem) = must_name_host(request.version(), request.headers()) {
+        Box::pin(refused(shard, request, problem)).await
+    } else if request.uri().path() == "/v1/reservations" && request.method() == Method::POST {
+        let (reply, after) = reserve::post(shard, request).await;
+        (reply.map(Either::Left), after)
+    } else {
+        // In a box of its own: every request for a reservation would carry the room for it.
+        Box::pin(routed(router, request)).await
+    };
+    if after == After::Close {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let Ok(answer) = TowerToHyperService::new(router.clone()).call(request).await;
-    answer.map(Either::Right)
+    (answer, after)
+}
+
+async fn refused(shard: &Rc<Shard>, request: Request<Incoming>, problem: Problem) -> (Response<Body>, After) {
+    let about = shard.about(request.headers());
+    let reply = shard.arena.borrow_mut().problem(&about, &problem);
+    shard.metrics.note_answer(Route::Other, reply.status().as_u16());
+    let rest = Rest::of(request.headers().get(EXPECT), reply.status());
+    let after = Inflow::new(request.into_body()).settle(rest).await;
+    (reply.map(Either::Left), after)
+}
+
+async fn routed(router: &Router, request: Request<Incoming>) -> (Response<Body>, After) {
+    let awaits = request.headers().get(EXPECT).cloned();
+    let (head, body) = request.into_parts();
+    let (loan, mut returned) = Loan::of(Inflow::new(body));
+    let service = TowerToHyperService::new(router.clone());
+    let Ok(answer) = service.call(Request::from_parts(head, loan)).await;
+    let after = match returned.try_recv() {
+        Ok(body) => body.settle(Rest::of(awaits.as_ref(), answer.status())).await,
+        Err(_) => After::Close,
+    };
+    (answer.map(Either::Right), after)
 }
 
 /// The routes that are not asked for a reservation.
@@ -54,7 +91,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/startupz", get(probes::startupz))
         .route("/metrics", get(probes::metrics))
         .route("/problems/{slug}", get(probes::problem))
-        .route("/v1/reservations", get(not_here).put(not_here).delete(not_here).patch(not_here))
+        // Answered before it comes here; the route lets others know that it takes POST.
+        .route("/v1/reservations", post(not_here))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_here)
         .with_state(Arc::clone(shared))

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast_contracts::CustomerId;
 use jsonwebtoken::{Algorithm, Validation};
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use crate::config::AuthConfig;
 use crate::ids::Ids;
@@ -36,6 +39,8 @@ pub(crate) enum TokenError {
     TooLarge,
     #[error("the token's head cannot be read, or names an algorithm that is not accepted")]
     Head,
+    #[error("the token's head says that something in it must be understood that is not")]
+    Critical,
     #[error("no trusted key fits the token")]
     NoKey,
     #[error("the signature or a claim of the token does not hold")]
@@ -50,6 +55,26 @@ struct Claims {
     exp: serde_json::Number,
     #[serde(default)]
     scope: String,
+}
+
+/// The head of a token, as far as [`jsonwebtoken::Header`] does not tell: whether `crit` is there at all.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
+}
+
+/// Whether the head names extensions that must be understood (RFC 7515, 4.1.11). None is understood here, and what is no
+/// proper list of them, an empty one for example, is to be refused as well; so what it names is not looked at.
+fn has_critical(token: &[u8]) -> Result<bool, TokenError> {
+    let head = token.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let head = URL_SAFE_NO_PAD.decode(head).map_err(|_| TokenError::Head)?;
+    let head: Head = serde_json::from_slice(&head).map_err(|_| TokenError::Head)?;
+    Ok(head.crit)
 }
 
 /// Checks tokens.
@@ -97,6 +122,9 @@ impl Verifier {
             return Err(TokenError::TooLarge);
         }
         let head = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Head)?;
+        if has_critical(token)? {
+            return Err(TokenError::Critical);
+        }
         let validation = self.validations.iter().find(|validation| validation.algorithms[0] == head.alg);
         let validation = validation.ok_or(TokenError::Head)?;
         let mut failure = TokenError::NoKey;

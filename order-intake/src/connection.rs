@@ -1,24 +1,26 @@
 //! Connections of one thread: accepted up to a bound, cut off when they dawdle, and ended in an orderly way.
 
+mod stream;
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::TcpListener;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use hyper::rt::ReadBufCursor;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use crate::api;
+use crate::body::After;
 use crate::config::IntakeConfig;
 use crate::shard::{Shard, Stage};
+use stream::Stream;
 
 /// How often connections are looked through for those that dawdle.
 const LOOK: Duration = Duration::from_millis(250);
@@ -32,6 +34,8 @@ enum Phase {
     Head,
     /// A request is being answered.
     Request,
+    /// The last answer was given; what the client still sends is thrown away.
+    Closing,
 }
 
 /// What others may see and tell of a connection.
@@ -41,6 +45,7 @@ struct Line {
     /// Nothing was ever asked.
     is_new: Cell<bool>,
     cut: Cell<bool>,
+    draining: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -63,7 +68,7 @@ pub(crate) struct Connections {
     max: usize,
     header_timeout: Duration,
     idle_timeout: Duration,
-    draining: Cell<bool>,
+    closing_timeout: Duration,
     one_ended: Notify,
 }
 
@@ -75,7 +80,7 @@ impl Connections {
             max: (config.connections_max.get() / shards) as usize,
             header_timeout: Duration::from_millis(config.header_timeout_ms.get()),
             idle_timeout: Duration::from_millis(config.idle_timeout_ms.get()),
-            draining: Cell::new(false),
+            closing_timeout: Duration::from_millis(config.body_timeout_ms.get()),
             one_ended: Notify::new(),
         }
     }
@@ -91,6 +96,7 @@ impl Connections {
                 Phase::Idle if line.is_new.get() => self.header_timeout,
                 Phase::Idle => self.idle_timeout,
                 Phase::Head => self.header_timeout,
+                Phase::Closing => self.closing_timeout,
                 Phase::Request => continue,
             };
             if now.saturating_duration_since(line.since.get()) >= limit {
@@ -102,8 +108,8 @@ impl Connections {
 
     /// Lets every connection finish what it does and end.
     fn drain(&self) {
-        self.draining.set(true);
         for line in self.lines.borrow().iter() {
+            line.draining.set(true);
             line.wake();
         }
     }
@@ -180,6 +186,7 @@ impl Listed {
             since: Cell::new(Instant::now()),
             is_new: Cell::new(true),
             cut: Cell::new(false),
+            draining: Cell::new(false),
             waker: RefCell::default(),
         });
         shard.connections.enter(Rc::clone(&line));
@@ -200,15 +207,23 @@ async fn run(listed: Listed, router: api::Router, stream: TcpStream) {
         line.enter(Phase::Request);
         let (shard, line, router) = (Rc::clone(shard), Rc::clone(line), &router);
         async move {
-            let answer = api::answer(&shard, router, request).await;
-            line.enter(Phase::Idle);
+            let (answer, after) = api::answer(&shard, router, request).await;
+            match after {
+                After::KeepAlive => line.enter(Phase::Idle),
+                After::Close => {
+                    line.enter(Phase::Closing);
+                    // Nothing else may come that would let the connection notice its end.
+                    line.wake();
+                }
+            }
             Ok::<_, std::convert::Infallible>(answer)
         }
     });
-    let io = Watched { io: TokioIo::new(stream), line: Rc::clone(line) };
+    let io = Stream::new(stream, Rc::clone(line));
     let bytes_max = shard.shared.config.header_bytes_max.get() as usize;
-    let connection =
-        http1::Builder::new().max_buf_size(bytes_max).pipeline_flush(true).serve_connection(io, service);
+    // Without hyper's `pipeline_flush`: it holds answers back while a part of another request has come, and loses them
+    // when that part turns out to be no request.
+    let connection = http1::Builder::new().max_buf_size(bytes_max).serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut was_told = false;
     let ended = poll_fn(|context| {
@@ -218,7 +233,7 @@ async fn run(listed: Listed, router: api::Router, stream: TcpStream) {
         if line.cut.get() {
             return Poll::Ready(Ok(()));
         }
-        if shard.connections.draining.get() && !was_told {
+        if line.draining.get() && !was_told {
             was_told = true;
             connection.as_mut().graceful_shutdown();
         }
@@ -226,55 +241,5 @@ async fn run(listed: Listed, router: api::Router, stream: TcpStream) {
     });
     if let Err(error) = ended.await {
         tracing::debug!(%error, "a connection broke");
-    }
-}
-
-/// Notices when the first bytes of a request come.
-struct Watched {
-    io: TokioIo<TcpStream>,
-    line: Rc<Line>,
-}
-
-impl hyper::rt::Read for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.io).poll_read(context, buffer);
-        if read.is_ready() && self.line.phase.get() == Phase::Idle {
-            self.line.enter(Phase::Head);
-        }
-        read
-    }
-}
-
-impl hyper::rt::Write for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, parts)
     }
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Version};
 
 use crate::problem::{IDEMPOTENCY_KEY_REQUIRED, Problem, UNAUTHENTICATED, UNSUPPORTED_MEDIA_TYPE};
 
@@ -15,6 +15,8 @@ pub(crate) static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("pref
 pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) static TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
+/// As people write it.
+const KEY: &str = "Idempotency-Key";
 /// Characters of an idempotency key.
 const KEY_BYTES_MAX: usize = 255;
 
@@ -35,8 +37,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&[u8], Problem> {
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Cow<'_, [u8]>>, Problem> {
     let mut all = headers.get_all(&IDEMPOTENCY_KEY).iter();
     let Some(header) = all.next() else { return Ok(None) };
-    let bad =
-        || Problem::at("Idempotency-Key", "1 to 255 printable ASCII characters, bare or quoted, sent once");
+    let bad = || Problem::in_header(KEY, "1 to 255 printable ASCII characters, bare or quoted, sent once");
     if all.next().is_some() {
         return Err(bad());
     }
@@ -51,7 +52,8 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Cow<'_, [u8]
 /// The idempotency key, which must be there.
 pub(crate) fn required_key(headers: &HeaderMap) -> Result<Cow<'_, [u8]>, Problem> {
     idempotency_key(headers)?.ok_or_else(|| {
-        Problem::new(&IDEMPOTENCY_KEY_REQUIRED, "Send an Idempotency-Key, so that a repetition is safe.")
+        Problem::in_header(KEY, "Send an Idempotency-Key, so that a repetition is safe.")
+            .told_as(&IDEMPOTENCY_KEY_REQUIRED)
     })
 }
 
@@ -100,13 +102,47 @@ pub(crate) fn wait(preferred_s: Option<u64>, default: Duration, max: Duration) -
     preferred_s.map_or(default, |seconds| Duration::from_secs(seconds).min(max))
 }
 
-/// Refuses whatever is not JSON.
+/// Refuses whatever is not JSON as it is read here: in UTF-8, and not compressed.
 pub(crate) fn must_be_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let is_json = headers.get(CONTENT_TYPE).is_some_and(|header| {
-        let kind = header.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-        kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
-    });
-    if is_json { Ok(()) } else { Err(Problem::plain(&UNSUPPORTED_MEDIA_TYPE)) }
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+        return Err(Problem::new(&UNSUPPORTED_MEDIA_TYPE, "Send one Content-Type header."));
+    };
+    if !is_json(kind.as_bytes()) {
+        return Err(Problem::new(
+            &UNSUPPORTED_MEDIA_TYPE,
+            "The Content-Type is not application/json in UTF-8.",
+        ));
+    }
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        Ok(())
+    } else {
+        Err(Problem::new(&UNSUPPORTED_MEDIA_TYPE, "The body has a Content-Encoding; send it as it is."))
+    }
+}
+
+fn is_json(kind: &[u8]) -> bool {
+    let mut parts = kind.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    // Parameters other than the charset mean nothing for JSON.
+    let is_read = |parameter: &[u8]| {
+        let mut sides = parameter.splitn(2, |byte| *byte == b'=');
+        let name = sides.next().unwrap_or_default();
+        let value = sides.next().unwrap_or_default();
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        !name.eq_ignore_ascii_case(b"charset") || value.eq_ignore_ascii_case(b"utf-8")
+    };
+    parts.next().is_some_and(|name| name.eq_ignore_ascii_case(b"application/json")) && parts.all(is_read)
+}
+
+/// Refuses a request that does not name its host exactly once, as RFC 9112 (3.2) demands of servers.
+pub(crate) fn must_name_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), None) => Ok(()),
+        (None, _) if version < Version::HTTP_11 => Ok(()),
+        _ => Err(Problem::in_header("Host", "Send one Host header.")),
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +152,7 @@ mod tests {
     fn headers(name: &HeaderName, values: &[&[u8]]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(name.clone(), hyper::header::HeaderValue::from_bytes(value).unwrap());
+            headers.append(name.clone(), HeaderValue::from_bytes(value).unwrap());
         }
         headers
     }
@@ -170,5 +206,31 @@ mod tests {
         assert_eq!(wait(None, default, max), default);
         assert_eq!(wait(Some(0), default, max), Duration::ZERO);
         assert_eq!(wait(Some(u64::MAX), default, max), max);
+    }
+
+    #[test]
+    fn json_is_utf8_and_nothing_else() {
+        for kind in [
+            "application/json",
+            "Application/JSON",
+            "application/json;",
+            "application/json; charset=utf-8",
+            "application/json;CHARSET=\"UTF-8\"",
+            "application/json; profile=\"x\"; charset=utf-8",
+        ] {
+            assert!(is_json(kind.as_bytes()), "{kind}");
+        }
+        for kind in [
+            "",
+            "text/json",
+            "application/jsonx",
+            "application/json, application/json",
+            "application/json; charset=latin1",
+            "application/json; charset=utf-16",
+            "application/json; charset",
+            "application/json; charset=utf-8; charset=latin1",
+        ] {
+            assert!(!is_json(kind.as_bytes()), "{kind}");
+        }
     }
 }

@@ -1,15 +1,71 @@
 //! JSON: written by hand into one buffer, read strictly.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use bytes::{BufMut, BytesMut};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_path_to_error::Segment;
+use smallvec::SmallVec;
 
 use crate::problem::Problem;
 
-/// Reads a body. Unknown and repeated fields are refused where the type says so.
+/// Reads a body, which must be an object. Unknown and repeated members are refused where the type says so.
 pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     // Finding out where it went wrong costs, so it is done only when it did.
-    serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
+    let read = serde_json::from_slice(body).map_err(|error| explain::<Object<T>>(body, &error));
+    read.map(|Object(read)| read)
+}
+
+/// A JSON object. A derived struct alone would also be read from a list of its members without their names.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        from.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
+
+/// Reads a list of objects, for a member of a body.
+pub(crate) fn objects<'de, D, T>(from: D) -> Result<SmallVec<[T; 2]>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Elements<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+        type Value = SmallVec<[T; 2]>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of objects")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+            let mut read = SmallVec::new();
+            while let Some(Object(element)) = elements.next_element()? {
+                read.push(element);
+            }
+            Ok(read)
+        }
+    }
+
+    from.deserialize_seq(Elements(PhantomData))
 }
 
 fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) -> Problem {
@@ -68,6 +124,8 @@ impl Write for BytesMut {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[test]
@@ -83,7 +141,8 @@ mod tests {
     #[serde(deny_unknown_fields)]
     #[allow(dead_code, reason = "only read")]
     struct Outer {
-        lines: Vec<Inner>,
+        #[serde(deserialize_with = "objects")]
+        lines: SmallVec<[Inner; 2]>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -108,5 +167,8 @@ mod tests {
         points_to(r#"{"lines":[{"quantity":-1}]}"#, "/lines/0/quantity");
         points_to(r#"{"lines":{}}"#, "/lines");
         points_to(r#"{"lines":[]} {}"#, "");
+        // A list is no object, even if it has all that the object would have.
+        points_to(r#"[[{"quantity":1}]]"#, "");
+        points_to(r#"{"lines":[{"quantity":1},[1]]}"#, "/lines/1");
     }
 }

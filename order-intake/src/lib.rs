@@ -22,6 +22,7 @@ pub mod keys;
 mod lane;
 mod listen;
 mod metrics;
+mod names;
 mod problem;
 mod rate;
 mod reserve;

@@ -54,7 +54,7 @@ kinds! {
     EXPIRED 410 "expired" "The deadline has passed.";
     RELEASED 410 "released" "The units were given back.";
     BODY_TOO_LARGE 413 "body-too-large" "The body is larger than allowed.";
-    UNSUPPORTED_MEDIA_TYPE 415 "unsupported-media-type" "The body must be application/json.";
+    UNSUPPORTED_MEDIA_TYPE 415 "unsupported-media-type" "The body must be application/json, in UTF-8 and not compressed.";
     INSUFFICIENT_STOCK 422 "insufficient-stock" "Fewer units are left than asked for.";
     SALE_NOT_OPEN 425 "sale-not-open" "The sale is not open yet.";
     SALE_PAUSED 425 "sale-paused" "The sale is paused.";
@@ -105,9 +105,20 @@ impl Kind {
 /// A rule that a part of the request breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// JSON pointer into the body, or the name of a header.
+    /// JSON pointer into the body; empty for the whole of it.
     pub(crate) pointer: String,
+    /// Where the part is, if it is not in the body.
+    pub(crate) elsewhere: Option<Elsewhere>,
     pub(crate) detail: Cow<'static, str>,
+}
+
+/// A part of a request that no pointer points to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// The header of this name.
+    Header(&'static str),
+    /// The variable of the path that has this name in the documentation.
+    Path(Cow<'static, str>),
 }
 
 /// What is told to a client whose request cannot be granted.
@@ -167,10 +178,28 @@ impl Problem {
 
     /// One rule broken, in the part of the body that `pointer` points to.
     pub(crate) fn at(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
-        let detail = detail.into();
+        Self::fault(pointer.into(), None, detail.into())
+    }
+
+    /// One rule broken, in a header.
+    pub(crate) fn in_header(name: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::fault(String::new(), Some(Elsewhere::Header(name)), detail.into())
+    }
+
+    /// One rule broken, in a variable of the path.
+    pub(crate) fn in_path(name: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::fault(String::new(), Some(Elsewhere::Path(name.into())), detail.into())
+    }
+
+    fn fault(pointer: String, elsewhere: Option<Elsewhere>, detail: Cow<'static, str>) -> Self {
         let mut problem = Self::new(&INVALID_REQUEST, detail.clone());
-        problem.faults.push(Fault { pointer: pointer.into(), detail });
+        problem.faults.push(Fault { pointer, elsewhere, detail });
         problem
+    }
+
+    /// The same problem, told as another kind.
+    pub(crate) fn told_as(self, kind: &'static Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// A refusal of the machine, and what goes with it.

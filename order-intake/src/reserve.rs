@@ -10,15 +10,18 @@ use holdfast_contracts::decision::Reason;
 use holdfast_contracts::limits::{QUANTITY_MAX, RESERVE_LINES_MAX, SKU_BYTES_MAX};
 use holdfast_contracts::{PartitionId, ReservationId};
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::EXPECT;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
 use crate::answer::{Answer, Decided, Name, Reply as Waited};
 use crate::auth::Principal;
+use crate::body::{After, Inflow, Rest};
 use crate::gate::Question;
 use crate::ids::{Operation, in_partition};
 use crate::metrics::{Route, count};
+use crate::names::check_name;
 use crate::problem::{
     DecidedBy, IDEMPOTENCY_CONFLICT, Kind, LINES_IN_SEVERAL_PARTITIONS, OUTCOME_UNKNOWN, OVERLOADED, Problem,
     Refusal,
@@ -30,7 +33,7 @@ use crate::{body, headers, json};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "json::objects")]
     lines: SmallVec<[BodyLine<'a>; 2]>,
     #[serde(default)]
     allow_partial: bool,
@@ -47,11 +50,12 @@ struct BodyLine<'a> {
 }
 
 /// Answers a request for a reservation.
-pub(crate) async fn post(shard: &Rc<Shard>, request: Request<Incoming>) -> Reply {
+pub(crate) async fn post(shard: &Rc<Shard>, request: Request<Incoming>) -> (Reply, After) {
     let began = Instant::now();
     let (head, body) = request.into_parts();
+    let mut body = Inflow::new(body);
     let mut about = shard.about(&head.headers);
-    let reply = match answer(shard, &mut about, &head.headers, body, began).await {
+    let reply = match answer(shard, &mut about, &head.headers, &mut body, began).await {
         Ok(reply) => reply,
         Err(problem) => {
             if problem.refusal.as_ref().is_some_and(|refusal| refusal.replay) {
@@ -62,14 +66,20 @@ pub(crate) async fn post(shard: &Rc<Shard>, request: Request<Incoming>) -> Reply
     };
     shard.metrics.note_answer(Route::Reserve, reply.status().as_u16());
     shard.metrics.note_latency(began.elapsed());
-    reply
+    if body.is_end_stream() {
+        return (reply, After::KeepAlive);
+    }
+    // In a box of its own: every request would carry the room for it.
+    let rest = Rest::of(head.headers.get(EXPECT), reply.status());
+    let after = Box::pin(body.settle(rest)).await;
+    (reply, after)
 }
 
 async fn answer(
     shard: &Rc<Shard>,
     about: &mut About,
     head: &hyper::HeaderMap,
-    body: Incoming,
+    body: &mut Inflow,
     began: Instant,
 ) -> Result<Reply, Problem> {
     let config = &shard.shared.config;
@@ -99,9 +109,8 @@ fn check(shard: &Shard, wanted: &Body<'_>) -> Result<PartitionId, Problem> {
         return Err(Problem::at("/lines", format!("1 to {RESERVE_LINES_MAX} lines")));
     }
     for (at, line) in wanted.lines.iter().enumerate() {
-        if line.sku.is_empty() || line.sku.len() > SKU_BYTES_MAX {
-            return Err(Problem::at(format!("/lines/{at}/sku"), format!("1 to {SKU_BYTES_MAX} bytes")));
-        }
+        check_name(&line.sku, SKU_BYTES_MAX)
+            .map_err(|detail| Problem::at(format!("/lines/{at}/sku"), detail))?;
         // Lines of one SKU count as one.
         let before = wanted.lines[..at].iter().filter(|other| other.sku == line.sku);
         let sum = before.fold(u64::from(line.quantity), |sum, other| sum + u64::from(other.quantity));
@@ -122,9 +131,7 @@ fn check(shard: &Shard, wanted: &Body<'_>) -> Result<PartitionId, Problem> {
         None => Ok(partition),
         Some(at) => {
             let detail = "The SKUs are kept in different partitions; reserve them one by one.";
-            let mut problem = Problem::at(format!("/lines/{at}/sku"), detail);
-            problem.kind = &LINES_IN_SEVERAL_PARTITIONS;
-            Err(problem)
+            Err(Problem::at(format!("/lines/{at}/sku"), detail).told_as(&LINES_IN_SEVERAL_PARTITIONS))
         }
     }
 }
@@ -241,7 +248,7 @@ pub(crate) fn refused(
     decided: &Decided,
 ) -> Problem {
     let is_remembered = Kind::of(reason).is_remembered();
-    Problem::refused(
+    let mut problem = Problem::refused(
         reason,
         Refusal {
             reservation: id.filter(|_| is_remembered),
@@ -249,5 +256,9 @@ pub(crate) fn refused(
             replay: decided.replay,
             ..Refusal::of(reason, sku, value)
         },
-    )
+    );
+    if reason == Reason::Invalid {
+        problem.faults = Problem::at("", "The sequencer does not take this request.").faults;
+    }
+    problem
 }

@@ -4,13 +4,15 @@ use bytes::{Bytes, BytesMut};
 use holdfast_contracts::decision::HoldState;
 use holdfast_contracts::{Position, ReservationId};
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::{Response, StatusCode};
 
 use crate::answer::LineAnswer;
 use crate::headers::{IDEMPOTENT_REPLAY, PREFERENCE_APPLIED, TRACE_ID};
 use crate::json::Write;
-use crate::problem::{DecidedBy, Problem, Refusal};
+use crate::problem::{DecidedBy, Elsewhere, Problem, Refusal};
 use crate::trace::{Trace, hex};
 
 pub(crate) type Reply = Response<Full<Bytes>>;
@@ -118,7 +120,10 @@ impl Arena {
         }
         match problem.kind.status {
             401 => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            405 => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, POST, PUT"))),
+            415 => {
+                headers.insert(ACCEPT, JSON);
+                headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
             _ => {}
         }
         response
@@ -212,6 +217,14 @@ fn write_problem(out: &mut BytesMut, about: &About, problem: &Problem) {
     for (at, fault) in problem.faults.iter().enumerate() {
         out.text(if at == 0 { ",\"errors\":[{\"pointer\":" } else { ",{\"pointer\":" });
         out.string(&fault.pointer);
+        if let Some(elsewhere) = &fault.elsewhere {
+            let (member, name) = match elsewhere {
+                Elsewhere::Header(name) => (",\"header\":", *name),
+                Elsewhere::Path(name) => (",\"path\":", name.as_ref()),
+            };
+            out.text(member);
+            out.string(name);
+        }
         out.text(",\"detail\":");
         out.string(&fault.detail);
         out.text("}");

@@ -23,6 +23,10 @@ const BODIES: &[(&str, &str)] = &[
     (r#"{"lines":[{"quantity":1}]}"#, "/lines/0"),
     (r#"{"lines":[{"sku":"","quantity":1}]}"#, "/lines/0/sku"),
     (r#"{"lines":[{"sku":7,"quantity":1}]}"#, "/lines/0/sku"),
+    (r#"{"lines":[{"sku":"A\u0000","quantity":1}]}"#, "/lines/0/sku"),
+    (r#"{"lines":[{"sku":"A\n1","quantity":1}]}"#, "/lines/0/sku"),
+    (r#"{"lines":[{"sku":"A1","quantity":1},{"sku":"\u007f","quantity":1}]}"#, "/lines/1/sku"),
+    (r#"{"lines":[{"sku":"A\u0085","quantity":1}]}"#, "/lines/0/sku"),
     (r#"{"lines":[{"sku":"A1","quantity":1,"colour":"red"}]}"#, "/lines/0/colour"),
     (r#"{"lines":[{"sku":"A1","quantity":1,"quantity":2}]}"#, "/lines/0"),
     (r#"{"lines":[{"sku":"A1","quantity":1}],"price":1}"#, "/price"),
@@ -37,6 +41,9 @@ const BODIES: &[(&str, &str)] = &[
     (r#"{"lines":{}}"#, "/lines"),
     (r#"{"allow_partial":false}"#, ""),
     (r#"[]"#, ""),
+    (r#"[[{"sku":"A1","quantity":1}]]"#, ""),
+    (r#"[[{"sku":"A1","quantity":1}],false,false]"#, ""),
+    (r#"{"lines":[["A1",1]]}"#, "/lines/0"),
     (r#""text""#, ""),
     (r#"{"lines":[{"sku":"A1","quantity":1}]} {}"#, ""),
     (r#"{"lines":[{"sku":"A1","quantity":1}]"#, ""),
@@ -128,15 +135,34 @@ fn only_json_is_read() {
     let server = server();
     let before = server.commands();
     let mut buyer = server.buyer("one");
-    for kind in
-        ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "application/json+x"]
-    {
-        let headers = [("content-type", kind), ("idempotency-key", "k")];
-        buyer
+    let json = ("content-type", "application/json");
+    let refused: [&[(&str, &str)]; 10] = [
+        &[],
+        &[("content-type", "text/plain")],
+        &[("content-type", "application/x-www-form-urlencoded")],
+        &[("content-type", "application/jsonx")],
+        &[("content-type", "application/json+x")],
+        &[("content-type", "application/json; charset=latin1")],
+        &[json, ("content-type", "text/plain")],
+        &[json, ("content-encoding", "gzip")],
+        &[json, ("content-encoding", "identity, br")],
+        &[json, ("content-encoding", "identity"), ("content-encoding", "deflate")],
+    ];
+    let mut admin = server.admin();
+    for headers in refused {
+        let headers = [headers, &[("idempotency-key", "k")]].concat();
+        let answer = buyer
             .ask("POST", "/v1/reservations", &headers, &line("A1", 1))
+            .problem(415, "UNSUPPORTED_MEDIA_TYPE");
+        assert_eq!(answer.header("accept"), Some("application/json"));
+        assert_eq!(answer.header("accept-encoding"), Some("identity"));
+        admin
+            .ask("PUT", "/v1/admin/skus/A1/stock", &headers, r#"{"on_hand":1,"reason":"x"}"#)
             .problem(415, "UNSUPPORTED_MEDIA_TYPE");
     }
     assert_eq!(server.commands(), before);
+    let headers = [json, ("content-encoding", "identity"), ("idempotency-key", "k2")];
+    buyer.ask("POST", "/v1/reservations", &headers, &line("A1", 1)).expect(201);
     let headers = [("content-type", "Application/JSON; charset=utf-8"), ("idempotency-key", "k")];
     buyer.ask("POST", "/v1/reservations", &headers, &line("A1", 1)).expect(201);
 }
@@ -147,10 +173,15 @@ fn a_key_is_needed_and_must_be_one() {
     let before = server.commands();
     let mut buyer = server.buyer("one");
     let headers = [("content-type", "application/json")];
-    buyer.ask("POST", "/v1/reservations", &headers, &line("A1", 1)).problem(400, "IDEMPOTENCY_KEY_REQUIRED");
+    let missing = buyer.ask("POST", "/v1/reservations", &headers, &line("A1", 1));
+    let missing = missing.problem(400, "IDEMPOTENCY_KEY_REQUIRED");
+    assert_eq!(missing.get("/errors/0/pointer"), "");
+    assert_eq!(missing.get("/errors/0/header"), "Idempotency-Key");
     let long = "k".repeat(256);
     for bad in [long.as_str(), "\"\"", "\"a\"b\"", "caf\u{e9}"] {
-        buyer.reserve(bad, &line("A1", 1)).problem(400, "INVALID_REQUEST");
+        let refused = buyer.reserve(bad, &line("A1", 1)).problem(400, "INVALID_REQUEST");
+        assert_eq!(refused.get("/errors/0/pointer"), "");
+        assert_eq!(refused.get("/errors/0/header"), "Idempotency-Key");
     }
     let twice = [("content-type", "application/json"), ("idempotency-key", "a"), ("idempotency-key", "b")];
     buyer.ask("POST", "/v1/reservations", &twice, &line("A1", 1)).problem(400, "INVALID_REQUEST");
@@ -165,15 +196,34 @@ fn paths_and_methods_that_do_not_exist_are_told() {
     for path in ["/", "/v1", "/v1/orders", "/v1/reservations/", "/v2/reservations", "/problems/none"] {
         buyer.get(path).problem(404, "NOT_FOUND");
     }
-    for id in ["x", "zz", "00000000000000000000000000000000", "ffffffffffffffffffffffffffffffff", "%ff"] {
-        let answer = buyer.show(id);
-        assert!(matches!(answer.status, 400 | 404), "{answer:?}");
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{answer:?}");
+    for id in ["x", "zz", "00000000000000000000000000000000", "ffffffffffffffffffffffffffffffff"] {
+        buyer.show(id).problem(404, "UNKNOWN_RESERVATION");
     }
-    buyer.get("/v1/reservations").problem(405, "METHOD_NOT_ALLOWED");
-    buyer.ask("DELETE", "/v1/skus/A1/availability", &[], "").problem(405, "METHOD_NOT_ALLOWED");
+    assert_eq!(buyer.show("%ff").problem(400, "INVALID_REQUEST").text("/errors/0/path"), "id");
     let long = "x".repeat(65);
-    buyer.get(&format!("/v1/skus/{long}/availability")).problem(400, "INVALID_REQUEST");
+    for sku in [long.as_str(), "A%001", "%ff"] {
+        let refused = buyer.get(&format!("/v1/skus/{sku}/availability")).problem(400, "INVALID_REQUEST");
+        assert_eq!(refused.get("/errors/0/pointer"), "");
+        assert_eq!(refused.text("/errors/0/path"), "sku");
+    }
+}
+
+#[test]
+fn a_method_that_is_not_allowed_is_told_which_are() {
+    let server = server();
+    let mut admin = server.admin();
+    for (method, path, allowed) in [
+        ("GET", "/v1/reservations", "POST"),
+        ("PUT", "/v1/reservations", "POST"),
+        ("OPTIONS", "/v1/reservations", "POST"),
+        ("DELETE", "/v1/skus/A1/availability", "GET,HEAD"),
+        ("POST", "/v1/admin/skus/A1/stock", "PUT"),
+        ("PATCH", "/v1/admin/sales/s", "PUT,GET,HEAD"),
+        ("GET", "/v1/reservations/x/confirm", "POST"),
+    ] {
+        let refused = admin.ask(method, path, &[], "").problem(405, "METHOD_NOT_ALLOWED");
+        assert_eq!(refused.header("allow"), Some(allowed), "{method} {path}");
+    }
 }
 
 #[test]
@@ -227,13 +277,16 @@ fn requests_that_are_no_http_are_not_guessed_at() {
         ),
         format!("POST /v1/reservations HTTP/9.9\r\n{head}\r\n{body}"),
         "\u{16}\u{3}\u{1}garbage\r\n\r\n".to_owned(),
+        "\u{1}\u{2}\u{3}".repeat(400_000),
+        "GET /a b HTTP/1.1\r\nhost: t\r\n\r\n".to_owned(),
+        "GET /livez HTTP/1.1\r\nhost: t\r\nx: \u{0}\r\n\r\n".to_owned(),
     ];
     for request in raw {
         let mut client = Client::new(server.intake.local_addr(), &token);
-        client.stream().write_all(request.as_bytes()).expect("the server reads");
-        if let Some(answer) = client.receive() {
-            assert_eq!(answer.status, 400, "{request:?}");
-        }
+        client.write(request.as_bytes());
+        let answer = client.receive().expect("an answer").expect(400);
+        assert_eq!(answer.header("connection"), Some("close"), "{request:?}");
+        client.closed();
     }
     assert_eq!(server.commands(), before);
 }
@@ -241,13 +294,32 @@ fn requests_that_are_no_http_are_not_guessed_at() {
 #[test]
 fn a_head_that_is_too_large_is_refused() {
     let server = server();
-    let mut buyer = server.buyer("one");
-    let large = "x".repeat(20_000);
-    buyer.send("GET", "/livez", &[("x-large", &large)], b"");
-    // What was not read may make the system forget the answer.
-    if let Some(answer) = buyer.receive() {
-        assert_eq!(answer.status, 431);
+    let field = |bytes| format!("GET /livez HTTP/1.1\r\nhost: t\r\nx-large: {}\r\n\r\n", "x".repeat(bytes));
+    let path = format!("GET /{} HTTP/1.1\r\nhost: t\r\n\r\n", "x".repeat(20_000));
+    let many = format!("GET /livez HTTP/1.1\r\nhost: t\r\n{}\r\n", "x: y\r\n".repeat(200));
+    for head in [field(20_000), field(1_000_000), path, many] {
+        let mut client = Client::new(server.intake.local_addr(), "none");
+        client.write(head.as_bytes());
+        let answer = client.receive().expect("an answer").expect(431);
+        assert_eq!(answer.header("connection"), Some("close"));
+        client.closed();
     }
-    assert!(buyer.receive().is_none(), "the connection is closed");
     server.buyer("one").get("/livez").expect(200);
+}
+
+#[test]
+fn a_request_names_one_host() {
+    let server = server();
+    for (head, hosts) in
+        [("HTTP/1.1", ""), ("HTTP/1.1", "host: a\r\nhost: a\r\n"), ("HTTP/1.0", "host: a\r\nhost: b\r\n")]
+    {
+        let mut client = Client::new(server.intake.local_addr(), "none");
+        client.write(format!("GET /livez {head}\r\n{hosts}\r\n").as_bytes());
+        let refused = client.receive().expect("an answer").problem(400, "INVALID_REQUEST");
+        assert_eq!(refused.text("/errors/0/header"), "Host");
+    }
+    // Older clients had none to name.
+    let mut client = Client::new(server.intake.local_addr(), "none");
+    client.write(b"GET /livez HTTP/1.0\r\n\r\n");
+    client.receive().expect("an answer").expect(200);
 }

@@ -71,7 +71,9 @@ fn mistakes_of_operators_are_pointed_to_and_reach_no_log() {
         (r#"{"on_hand":1099511627777,"reason":"x"}"#, "/on_hand"),
         (r#"{"on_hand":1,"reason":""}"#, "/reason"),
         (r#"{"on_hand":1}"#, ""),
+        (r#"[1,"x","",null,false]"#, ""),
         (r#"{"on_hand":1,"reason":"x","expected":-1}"#, "/expected"),
+        (r#"{"on_hand":1,"reason":"x","expected":1099511627777}"#, "/expected"),
         (r#"{"on_hand":1,"reason":"x","warehouse":1}"#, "/warehouse"),
     ];
     for (body, pointer) in stock {
@@ -93,6 +95,7 @@ fn mistakes_of_operators_are_pointed_to_and_reach_no_log() {
         (r#"{"skus":[]}"#, "/skus"),
         (r#"{"skus":["A1","A1"]}"#, "/skus/1"),
         (r#"{"skus":["A1",""]}"#, "/skus/1"),
+        (r#"{"skus":["A1","B\u000a2"]}"#, "/skus/1"),
         (r#"{"skus":["A1"],"hold_ttl_ms":0}"#, "/hold_ttl_ms"),
         (r#"{"skus":["A1"],"hold_ttl_ms":2592000001}"#, "/hold_ttl_ms"),
         (r#"{"skus":["A1"],"payment_window_ms":0}"#, "/payment_window_ms"),
@@ -108,10 +111,34 @@ fn mistakes_of_operators_are_pointed_to_and_reach_no_log() {
         assert_eq!(refused.text("/errors/0/pointer"), pointer, "{body}");
     }
     admin.post("/v1/admin/sales/s/start", "").problem(404, "NOT_FOUND");
-    admin
-        .put(&format!("/v1/admin/sales/{}", "s".repeat(65)), r#"{"skus":["A1"]}"#)
-        .problem(400, "INVALID_REQUEST");
+    for id in ["s".repeat(65).as_str(), "s%0a", "s%ff"] {
+        let path = format!("/v1/admin/sales/{id}");
+        let refused = admin.put(&path, r#"{"skus":["A1"]}"#).problem(400, "INVALID_REQUEST");
+        assert_eq!(refused.text("/errors/0/path"), "id");
+    }
+    for sku in ["s".repeat(65).as_str(), "A%0a1", "A%c2%851", "%ff"] {
+        let path = format!("/v1/admin/skus/{sku}/stock");
+        let refused = admin.put(&path, r#"{"on_hand":1,"reason":"x"}"#).problem(400, "INVALID_REQUEST");
+        assert_eq!(refused.text("/errors/0/path"), "sku");
+    }
     assert_eq!(server.commands(), before);
+}
+
+#[test]
+fn stock_that_would_be_too_much_is_pointed_to() {
+    let server = Server::start();
+    server.stock("A1", 10);
+    let mut admin = server.admin();
+    let path = "/v1/admin/skus/A1/adjustments";
+    // In its own range; only with what is there already is it too much, which the machine alone knows.
+    let all = r#"{"delta":1099511627776,"reason":"x"}"#;
+    let headers = [("content-type", "application/json"), ("idempotency-key", "a1")];
+    let refused = admin.ask("POST", path, &headers, all).problem(400, "INVALID_REQUEST");
+    assert_eq!(refused.text("/errors/0/pointer"), "/delta");
+    let again = admin.ask("POST", path, &headers, all).problem(400, "INVALID_REQUEST").replayed();
+    assert_eq!(again.text("/errors/0/pointer"), "/delta");
+    admin.post(path, r#"{"delta":-10,"reason":"x"}"#).expect(200);
+    assert_eq!(admin.post(path, all).expect(200).number("/on_hand"), 1 << 40);
 }
 
 #[test]

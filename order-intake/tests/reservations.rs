@@ -111,7 +111,12 @@ fn sold_out_is_422_and_stays_the_answer_to_its_key() {
     assert_eq!(buyer.show(&refused_id).expect(200).text("/state"), "refused");
     buyer.on(&refused_id, "confirm").problem(404, "UNKNOWN_RESERVATION");
     buyer.on(&id, "release").expect(200);
-    buyer.reserve("k2", &line("A1", 1)).problem(422, "INSUFFICIENT_STOCK").replayed();
+    let again = buyer.reserve("k2", &line("A1", 1)).problem(422, "INSUFFICIENT_STOCK").replayed();
+    for same in ["/reservation_id", "/sku", "/available", "/decided_by"] {
+        assert_eq!(again.get(same), refused.get(same), "{same}");
+    }
+    // The machine keeps no place of a refusal; the place told is the repetition's own.
+    assert!(again.number("/position/offset") > refused.number("/position/offset"));
     buyer.reserve("k3", &line("A1", 1)).expect(201);
 }
 
@@ -167,7 +172,8 @@ fn limits_unknown_skus_and_sales_have_their_own_answers() {
     server.define("sale", &["A1"], r#","units_per_customer_max":2,"units_per_reservation_max":3"#);
     buyer.reserve("k3", &line("A1", 1)).problem(425, "SALE_NOT_OPEN");
     server.change("sale", "open");
-    buyer.reserve("k2", &line("A1", 1)).problem(425, "SALE_NOT_OPEN").replayed();
+    let early = buyer.reserve("k2", &line("A1", 1)).problem(425, "SALE_NOT_OPEN").replayed();
+    assert_eq!(early.header("retry-after"), None, "the same key gets the same answer");
     buyer.reserve("k4", &line("A1", 2)).expect(201);
     let limited = buyer.reserve("k5", &line("A1", 1)).problem(409, "PURCHASE_LIMIT");
     assert_eq!(limited.number("/allowed"), 0);

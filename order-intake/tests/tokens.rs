@@ -181,6 +181,35 @@ fn forged_and_broken_tokens_are_refused() {
     assert_eq!(status(&server, &good), 404, "the good one is still good");
 }
 
+/// A token whose head is exactly this text, signed with a trusted key.
+fn headed_ed25519(head: &str) -> String {
+    let message = format!("{}.{}", base64(head.as_bytes()), base64(claims().to_string().as_bytes()));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key(Algorithm::EdDSA), Algorithm::EdDSA);
+    format!("{message}.{}", signature.expect("it signs"))
+}
+
+#[test]
+fn a_token_with_something_critical_in_its_head_is_refused() {
+    let server = server();
+    let head = |more: &str| headed_ed25519(&format!(r#"{{"alg":"EdDSA","typ":"JWT"{more}}}"#));
+    assert_eq!(status(&server, &head("")), 404);
+    assert_eq!(status(&server, &head(r#","b64":true,"exp":1"#)), 404, "what is not critical is ignored");
+    for critical in [
+        r#","crit":["exp"],"exp":1"#,
+        r#","crit":["b64"],"b64":false"#,
+        r#","crit":["unknown"]"#,
+        r#","cr\u0069t":["unknown"]"#,
+        r#","crit":[]"#,
+        r#","crit":"exp""#,
+        r#","crit":[1]"#,
+        r#","crit":{}"#,
+        r#","crit":null"#,
+        r#","crit":["alg"],"crit":[]"#,
+    ] {
+        assert_eq!(status(&server, &head(critical)), 401, "{critical}");
+    }
+}
+
 /// A token whose claims are exactly this text, signed with a trusted key.
 fn raw_ed25519(claims: &str) -> String {
     let message = format!("{}.{}", base64(br#"{"alg":"EdDSA","typ":"JWT"}"#), base64(claims.as_bytes()));

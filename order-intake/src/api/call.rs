@@ -4,6 +4,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -18,7 +20,8 @@ use tokio::sync::oneshot;
 
 use crate::auth::Principal;
 use crate::metrics::Route;
-use crate::problem::{INVALID_REQUEST, Problem, UNAVAILABLE};
+use crate::names::check_name;
+use crate::problem::{Problem, UNAVAILABLE};
 use crate::respond::{About, Reply};
 use crate::shard::current;
 use crate::{body, headers};
@@ -94,15 +97,26 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<
     async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Response> {
         match Path::from_request_parts(head, state).await {
             Ok(Path(read)) => Ok(Self(read)),
-            Err(_) => {
+            Err(error) => {
                 let shard = current();
                 let about = shard.about(&head.headers);
-                let problem = Problem::new(&INVALID_REQUEST, "The path is not UTF-8.");
+                let problem = Problem::in_path(faulty(error), "not UTF-8");
                 shard.metrics.note_answer(Route::Other, problem.kind.status);
                 let reply = shard.arena.borrow_mut().problem(&about, &problem);
                 Err(reply.map(Body::new))
             }
         }
+    }
+}
+
+/// The variable that cannot be read.
+fn faulty(error: PathRejection) -> String {
+    match error {
+        PathRejection::FailedToDeserializePathParams(error) => match error.into_kind() {
+            ErrorKind::InvalidUtf8InPathParam { key } => key,
+            _ => String::new(),
+        },
+        _ => String::new(),
     }
 }
 
@@ -113,14 +127,12 @@ pub(super) fn json(about: &About, status: u16, write: impl FnOnce(&mut BytesMut)
 
 /// A SKU in a path.
 pub(super) fn sku_in_path(sku: &str) -> Result<(), Problem> {
-    let fits = (1..=SKU_BYTES_MAX).contains(&sku.len());
-    if fits { Ok(()) } else { Err(Problem::new(&INVALID_REQUEST, "A SKU has 1 to 64 bytes.")) }
+    check_name(sku, SKU_BYTES_MAX).map_err(|detail| Problem::in_path("sku", detail))
 }
 
 /// A sale id in a path.
 pub(super) fn sale_in_path(id: &str) -> Result<(), Problem> {
-    let fits = (1..=SALE_ID_BYTES_MAX).contains(&id.len());
-    if fits { Ok(()) } else { Err(Problem::new(&INVALID_REQUEST, "A sale id has 1 to 64 bytes.")) }
+    check_name(id, SALE_ID_BYTES_MAX).map_err(|detail| Problem::in_path("id", detail))
 }
 
 /// Lets `look` look at the machine of a partition, without keeping this thread from anything else.

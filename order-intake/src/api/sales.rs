@@ -19,6 +19,7 @@ use crate::answer::{Answer, Reply as Waited};
 use crate::ids::Operation;
 use crate::json::{Write, read};
 use crate::metrics::Route;
+use crate::names::check_name;
 use crate::problem::{NOT_FOUND, OUTCOME_UNKNOWN, OVERLOADED, Problem, UNKNOWN_SALE};
 use crate::reserve::refused;
 use crate::respond::{About, Reply};
@@ -69,9 +70,7 @@ impl TermsBody {
         }
         let mut seen = BTreeSet::new();
         for (at, sku) in self.skus.iter().enumerate() {
-            if sku.is_empty() || sku.len() > SKU_BYTES_MAX {
-                return Err(Problem::at(format!("/skus/{at}"), format!("1 to {SKU_BYTES_MAX} bytes")));
-            }
+            check_name(sku, SKU_BYTES_MAX).map_err(|detail| Problem::at(format!("/skus/{at}"), detail))?;
             if !seen.insert(sku) {
                 return Err(Problem::at(format!("/skus/{at}"), "named twice"));
             }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use axum::extract::Request;
 use axum::response::Response;
 use holdfast_contracts::command::{AdjustStock, BatchBuilder, Command, SetStock};
+use holdfast_contracts::decision::Reason;
 use holdfast_contracts::limits::{STOCK_MAX, TEXT_BYTES_MAX};
 use holdfast_contracts::{PartitionId, ReservationId};
 use serde::Deserialize;
@@ -97,6 +98,9 @@ async fn set_stock(call: Call, sku: String) -> Result<Reply, Problem> {
     if body.on_hand > STOCK_MAX {
         return Err(Problem::at("/on_hand", format!("at most {STOCK_MAX} units")));
     }
+    if body.expected.is_some_and(|expected| expected > STOCK_MAX) {
+        return Err(Problem::at("/expected", format!("at most {STOCK_MAX} units")));
+    }
     check_texts(&body.reason, &body.reference)?;
     let write = |builder: &mut BatchBuilder| {
         let sku = builder.sku(&sku);
@@ -162,7 +166,13 @@ async fn changed(
     let (figures, cancel_first) = match &decided.answer {
         Answer::Stock { figures, cancel_first } => (figures, cancel_first),
         Answer::Refused { reason, sku, value } => {
-            return Err(refused(*reason, sku.clone(), *value, None, &decided));
+            let mut problem = refused(*reason, sku.clone(), *value, None, &decided);
+            if *reason == Reason::Invalid {
+                // All else was checked before; only the machine knows how much there is already.
+                let detail = format!("on hand would be more than {STOCK_MAX} units");
+                problem.faults = Problem::at("/delta", detail).faults;
+            }
+            return Err(problem);
         }
         _ => return Err(Problem::plain(&OUTCOME_UNKNOWN)),
     };

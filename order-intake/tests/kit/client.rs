@@ -53,6 +53,11 @@ impl Answer {
         assert_eq!(self.number("/status"), u64::from(status));
         assert_eq!(self.text("/type"), format!("/problems/{}", code.to_lowercase().replace('_', "-")));
         assert!(!self.text("/title").is_empty());
+        // Bad input says where it is bad.
+        if status == 400 {
+            assert!(!self.text("/errors/0/detail").is_empty());
+            let _pointer = self.text("/errors/0/pointer");
+        }
         self
     }
 
@@ -106,6 +111,20 @@ impl Client {
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
         self.stream().write_all(&bytes).expect("the server reads");
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.stream().write_all(bytes).expect("the server reads");
+    }
+
+    /// Expects that the server closes the connection without another word.
+    #[track_caller]
+    pub(crate) fn closed(&mut self) {
+        let mut rest = Vec::new();
+        let read = self.reader.read_to_end(&mut rest);
+        assert!(read.is_ok(), "not closed in an orderly way: {read:?}");
+        assert!(rest.is_empty(), "{:?}", String::from_utf8_lossy(&rest));
     }
 
     /// The next answer; `None` when the server has closed the connection.
