@@ -1,12 +1,13 @@
 //! A running server: started on a free port, asked over HTTP, ended by its own process id.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use ureq::Agent;
 
 use super::offline::PATIENCE;
@@ -54,7 +55,7 @@ impl Server {
         Self { child, stdout, base }
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         let id = i32::try_from(self.child.id()).expect("a process id");
         Pid::from_raw(id).expect("not 0")
     }
@@ -160,4 +161,23 @@ pub(crate) fn open_sale(data: &Path, units: u64, terms: &str) {
     run(data, &["sale", "define", file]).json();
     let opened = run(data, &["sale", "open", "spring"]).json();
     assert_eq!(opened["state"], "open", "{opened}");
+}
+
+/// A data directory in a directory of its own, so that a test's other files lie beside it.
+pub(crate) fn directory() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).expect("it can be made");
+    (directory, data)
+}
+
+/// Runs `up` where it must not start.
+#[track_caller]
+pub(crate) fn refused(data: &Path, arguments: &[&str], exit: i32, code: &str) -> Ran {
+    let all: Vec<_> = ["up", "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
+    let ran = run(data, &all);
+    assert_eq!((ran.code, ran.stdout.as_str()), (exit, ""), "{ran:?}");
+    assert_eq!(ran.problem()["code"], code, "{ran:?}");
+    assert!(ran.problem()["advice"].as_str().is_some_and(|it| !it.is_empty()), "no advice: {ran:?}");
+    ran
 }
