@@ -6,23 +6,26 @@
 //! compaction leaves alone.
 
 mod verified;
+mod writer;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use holdfast_contracts::PartitionId;
 use holdfast_core::PageSink;
-use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch};
 use rustix::fs::OFlags;
 
 use crate::anchor::Anchor;
 use crate::store::{CheckpointStore, PageVisitor, StoreError};
 
 pub(crate) use verified::Candidate;
+use writer::{Commit, Job, Writer};
 
 /// The RocksDB that is built and tested against. `scripts/setup` puts it in place.
 pub const ROCKSDB_VERSION: &str = "11.8.1";
@@ -41,21 +44,7 @@ pub struct CheckpointDb {
     db: Arc<DB>,
     jobs: Sender<Job>,
     writer: Option<JoinHandle<()>>,
-}
-
-/// What the writer is asked for, in this order.
-enum Job {
-    Write(Box<Commit>),
-    /// Says when everything asked for before has been done.
-    Barrier(Sender<()>),
-    /// Nothing more comes.
-    End,
-}
-
-struct Commit {
-    batch: WriteBatch,
-    anchor: Anchor,
-    done: Sender<Result<Anchor, StoreError>>,
+    waits_for_room: Arc<AtomicBool>,
 }
 
 impl CheckpointDb {
@@ -71,15 +60,14 @@ impl CheckpointDb {
         let db = DB::open(&options, directory).map_err(|error| database("opening it", error))?;
         let db = Arc::new(db);
         let (jobs, inbox) = bounded(JOBS_MAX);
-        let of_writer = Arc::clone(&db);
-        let writer = std::thread::Builder::new()
-            .name("checkpoints".to_owned())
-            .spawn(move || write_jobs(&of_writer, &inbox))
-            .map_err(|error| StoreError::Database {
-                doing: "starting its thread",
-                source: Arc::new(error),
-            })?;
-        Ok(Self { directory: directory.to_owned(), db, jobs, writer: Some(writer) })
+        let waits_for_room = Arc::new(AtomicBool::new(false));
+        let target = writer::Database { db: Arc::clone(&db), directory: directory.to_owned() };
+        let writer = Writer::new(target, inbox, writer::RETRY, Arc::clone(&waits_for_room));
+        let writer =
+            std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || writer.run()).map_err(
+                |error| StoreError::Database { doing: "starting its thread", source: Arc::new(error) },
+            )?;
+        Ok(Self { directory: directory.to_owned(), db, jobs, writer: Some(writer), waits_for_room })
     }
 
     /// Opens the database, setting aside what is in the directory if that is damaged: the log makes up for it. Says where it
@@ -115,6 +103,13 @@ impl CheckpointDb {
     /// The anchor of the last checkpoint of a partition; it may not be durable yet.
     pub(crate) fn anchor(&self, partition: PartitionId) -> Result<Option<Anchor>, StoreError> {
         anchor(self.db.get(page_key(partition, ANCHOR, 0)))
+    }
+
+    /// Whether checkpoints wait because the disk is full. They are written as soon as there is room; until then partitions go on,
+    /// and a start would have to replay more of the log.
+    #[must_use]
+    pub fn waits_for_room(&self) -> bool {
+        self.waits_for_room.load(Ordering::Acquire)
     }
 
     /// The checkpoints of one partition.
@@ -216,7 +211,7 @@ impl PageSink for RocksStore {
 impl CheckpointStore for RocksStore {
     fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
         let (done, written) = bounded(1);
-        if self.jobs.send(Job::Barrier(done)).is_ok() {
+        if self.jobs.send(Job::Barrier(self.partition, done)).is_ok() {
             // An error is the end of the writer: nothing more will be written.
             written.recv().ok();
         }
@@ -239,7 +234,8 @@ impl CheckpointStore for RocksStore {
     fn commit(&mut self, anchor: &Anchor) {
         let mut batch = std::mem::take(&mut self.batch);
         batch.put(page_key(self.partition, ANCHOR, 0), anchor.to_bytes());
-        let commit = Commit { batch, anchor: anchor.clone(), done: self.done.clone() };
+        let commit =
+            Commit { partition: self.partition, batch, anchor: anchor.clone(), done: self.done.clone() };
         // Without a writer there is nobody to tell; `poll` finds out.
         if self.jobs.send(Job::Write(Box::new(commit))).is_err() {
             let source = Arc::new(std::io::Error::other("the thread that writes checkpoints has ended"));
@@ -251,45 +247,6 @@ impl CheckpointStore for RocksStore {
         match self.written.try_recv() {
             Ok(written) => written.map(Some),
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => Ok(None),
-        }
-    }
-}
-
-/// Writes checkpoints until nobody can send more. One flush covers all that wait.
-fn write_jobs(db: &DB, inbox: &Receiver<Job>) {
-    let mut without_log = WriteOptions::default();
-    without_log.disable_wal(true);
-    let mut goes_on = true;
-    while goes_on && let Ok(first) = inbox.recv() {
-        let (mut done, mut barriers) = (Vec::new(), Vec::new());
-        let mut result = Ok(());
-        for job in std::iter::once(first).chain(inbox.try_iter()) {
-            let commit = match job {
-                Job::Write(commit) => *commit,
-                Job::Barrier(done) => {
-                    barriers.push(done);
-                    continue;
-                }
-                Job::End => {
-                    goes_on = false;
-                    break;
-                }
-            };
-            if result.is_ok() {
-                let written = db.write_opt(commit.batch, &without_log);
-                result = written.map_err(|error| database("writing a checkpoint", error));
-            }
-            done.push((commit.anchor, commit.done));
-        }
-        if result.is_ok() && !done.is_empty() {
-            result = db.flush().map_err(|error| database("flushing a checkpoint", error));
-        }
-        for (anchor, reply) in done {
-            // A worker that has gone does not want to know.
-            reply.send(result.clone().map(|()| anchor)).ok();
-        }
-        for barrier in barriers {
-            barrier.send(()).ok();
         }
     }
 }
