@@ -257,7 +257,7 @@ pub(super) fn key_files(files: &[PathBuf]) -> Vec<Finding> {
                 format!("chmod 600 {shown}"),
             ),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Finding::ok("key file", format!("{shown} is not there yet and is made at the first start"))
+                Finding::ok("key file", format!("{shown} is not there; a first start makes it"))
             }
             Err(error) => {
                 Finding::fail("key file", format!("{shown}: {}", causes(&error)), "let its owner read it")
