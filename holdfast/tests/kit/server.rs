@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -69,21 +69,10 @@ impl Server {
     /// Asks it to end; says its exit code and what else it wrote to stdout.
     pub(crate) fn stop(mut self, signal: Signal) -> (Option<i32>, String) {
         kill_process(self.pid(), signal).expect("it is there");
-        let code = self.wait();
+        let code = wait(&mut self.child).expect("the server ends").code();
         let mut rest = String::new();
         std::io::Read::read_to_string(&mut self.stdout, &mut rest).expect("text");
         (code, rest)
-    }
-
-    fn wait(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it is ours") {
-                return status.code();
-            }
-            assert!(Instant::now() < deadline, "the server does not end");
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
     }
 
     /// Sends a request.
@@ -127,6 +116,18 @@ impl Server {
         let body = json!({"lines": [{"sku": "A1", "quantity": quantity}]});
         self.send_with_key("POST", "/v1/reservations", token, Some(body), Some(key))
     }
+}
+
+/// Waits until a process has ended, at most for as long as anything takes.
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().expect("it is ours") {
+            return Some(status);
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    None
 }
 
 impl Drop for Server {
@@ -175,7 +176,16 @@ pub(crate) fn directory() -> (TempDir, PathBuf) {
 #[track_caller]
 pub(crate) fn refused(data: &Path, arguments: &[&str], exit: i32, code: &str) -> Ran {
     let all: Vec<_> = ["up", "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
-    let ran = run(data, &all);
+    let mut command = holdfast();
+    command.arg("--data").arg(data).args(["--output", "json"]).args(all);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("the binary runs");
+    // What it says fits into the pipes.
+    if wait(&mut child).is_none() {
+        child.kill().expect("it is there");
+        panic!("it started, and should have refused with {code}: {:?}", child.wait_with_output());
+    }
+    let ran = Ran::of(child.wait_with_output().expect("it ended"));
     assert_eq!((ran.code, ran.stdout.as_str()), (exit, ""), "{ran:?}");
     assert_eq!(ran.problem()["code"], code, "{ran:?}");
     assert!(ran.problem()["advice"].as_str().is_some_and(|it| !it.is_empty()), "no advice: {ran:?}");
