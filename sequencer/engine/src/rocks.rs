@@ -5,6 +5,7 @@
 //! flushed, and the log brings the rest. Pages are large and never looked up one by one, so they go to blob files that
 //! compaction leaves alone.
 
+mod chunk;
 mod verified;
 mod writer;
 
@@ -12,28 +13,27 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use holdfast_contracts::PartitionId;
 use holdfast_core::PageSink;
-use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch};
+use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions};
 use rustix::fs::OFlags;
 
 use crate::anchor::Anchor;
 use crate::store::{CheckpointStore, PageVisitor, StoreError};
 
+use chunk::{Chunk, Spares};
 pub(crate) use verified::Candidate;
-use writer::{Commit, Job, Writer};
+use writer::{Commit, Job, StoreId, Writer};
 
 /// The RocksDB that is built and tested against. `scripts/setup` puts it in place.
 pub const ROCKSDB_VERSION: &str = "11.8.1";
 
 /// The key of a partition's anchor sorts after all its pages.
 const ANCHOR: u8 = u8::MAX;
-/// Checkpoints waiting for the writer, all partitions together, before committing blocks.
-const JOBS_MAX: usize = 1024;
 
 /// The database of all partitions of a process, and the thread that writes to it.
 ///
@@ -45,6 +45,8 @@ pub struct CheckpointDb {
     jobs: Sender<Job>,
     writer: Option<JoinHandle<()>>,
     waits_for_room: Arc<AtomicBool>,
+    spares: Spares,
+    stores: AtomicU64,
 }
 
 impl CheckpointDb {
@@ -59,15 +61,25 @@ impl CheckpointDb {
         options.set_use_direct_io_for_flush_and_compaction(takes_direct_io(directory));
         let db = DB::open(&options, directory).map_err(|error| database("opening it", error))?;
         let db = Arc::new(db);
-        let (jobs, inbox) = bounded(JOBS_MAX);
+        // A store has one checkpoint under way, so there is never more in it than the state of all partitions.
+        let (jobs, inbox) = unbounded();
+        let spares = Spares::new();
         let waits_for_room = Arc::new(AtomicBool::new(false));
         let target = writer::Database { db: Arc::clone(&db), directory: directory.to_owned() };
-        let writer = Writer::new(target, inbox, writer::RETRY, Arc::clone(&waits_for_room));
+        let writer = Writer::new(target, inbox, writer::RETRY, Arc::clone(&waits_for_room), spares.clone());
         let writer =
             std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || writer.run()).map_err(
                 |error| StoreError::Database { doing: "starting its thread", source: Arc::new(error) },
             )?;
-        Ok(Self { directory: directory.to_owned(), db, jobs, writer: Some(writer), waits_for_room })
+        Ok(Self {
+            directory: directory.to_owned(),
+            db,
+            jobs,
+            writer: Some(writer),
+            waits_for_room,
+            spares,
+            stores: AtomicU64::new(0),
+        })
     }
 
     /// Opens the database, setting aside what is in the directory if that is damaged: the log makes up for it. Says where it
@@ -120,8 +132,10 @@ impl CheckpointDb {
             directory: self.directory.clone(),
             db: Arc::clone(&self.db),
             partition,
+            id: StoreId(self.stores.fetch_add(1, Ordering::Relaxed)),
             jobs: self.jobs.clone(),
-            batch: WriteBatch::default(),
+            spares: self.spares.clone(),
+            chunk: Chunk::default(),
             done,
             written,
         }
@@ -186,8 +200,10 @@ pub struct RocksStore {
     directory: PathBuf,
     db: Arc<DB>,
     partition: PartitionId,
+    id: StoreId,
     jobs: Sender<Job>,
-    batch: WriteBatch,
+    spares: Spares,
+    chunk: Chunk,
     done: Sender<Result<Anchor, StoreError>>,
     written: Receiver<Result<Anchor, StoreError>>,
 }
@@ -198,13 +214,30 @@ impl std::fmt::Debug for RocksStore {
     }
 }
 
+impl RocksStore {
+    /// Sends what has gathered. Without a writer nothing counts, which `commit` finds out.
+    fn send_chunk(&mut self) {
+        let chunk = std::mem::replace(&mut self.chunk, self.spares.take());
+        self.jobs.send(Job::Pages(self.id, self.partition, chunk)).ok();
+    }
+}
+
 impl PageSink for RocksStore {
     fn put(&mut self, kind: u8, page: u64, bytes: &[u8]) {
-        self.batch.put(page_key(self.partition, kind, page), bytes);
+        self.chunk.put(kind, page, bytes);
+        if self.chunk.is_full() {
+            self.send_chunk();
+        }
     }
 
     fn delete(&mut self, kind: u8, page: u64) {
-        self.batch.delete(page_key(self.partition, kind, page));
+        self.chunk.delete(kind, page);
+    }
+}
+
+impl Drop for RocksStore {
+    fn drop(&mut self) {
+        self.jobs.send(Job::Forget(self.id)).ok();
     }
 }
 
@@ -227,17 +260,17 @@ impl CheckpointStore for RocksStore {
     }
 
     fn begin_whole(&mut self) {
-        self.batch.clear();
-        self.batch.delete_range(prefix(self.partition), prefix(PartitionId(self.partition.0 + 1)));
+        self.chunk.clear();
+        self.jobs.send(Job::Whole(self.id, self.partition)).ok();
     }
 
     fn commit(&mut self, anchor: &Anchor) {
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.put(page_key(self.partition, ANCHOR, 0), anchor.to_bytes());
-        let commit =
-            Commit { partition: self.partition, batch, anchor: anchor.clone(), done: self.done.clone() };
+        if !self.chunk.is_empty() {
+            self.send_chunk();
+        }
+        let commit = Commit::new(self.partition, anchor.clone(), self.done.clone());
         // Without a writer there is nobody to tell; `poll` finds out.
-        if self.jobs.send(Job::Write(Box::new(commit))).is_err() {
+        if self.jobs.send(Job::Write(self.id, Box::new(commit))).is_err() {
             let source = Arc::new(std::io::Error::other("the thread that writes checkpoints has ended"));
             self.done.send(Err(StoreError::Database { doing: "writing a checkpoint", source })).ok();
         }

@@ -3,7 +3,7 @@
 //! A full disk is no reason to stop a partition: its log holds everything a checkpoint would. So a checkpoint for which there
 //! is no room waits, and nothing is written that the log might need the room for.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use holdfast_contracts::PartitionId;
 use rocksdb::{DB, WriteBatch, WriteOptions};
 
-use super::database;
+use super::chunk::{Chunk, Spares};
+use super::{ANCHOR, database, page_key, prefix};
 use crate::anchor::Anchor;
 use crate::store::StoreError;
 
@@ -22,9 +23,20 @@ pub(super) const RETRY: Duration = Duration::from_millis(200);
 /// Room left to the log beside what a checkpoint takes.
 const ROOM_LEFT: u64 = 16 << 20;
 
+/// Tells apart the stores that checkpoints come from; a partition may have had several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct StoreId(pub(super) u64);
+
 /// What the writer is asked for, in this order.
 pub(super) enum Job {
-    Write(Box<Commit>),
+    /// The store's next checkpoint shares nothing with those before.
+    Whole(StoreId, PartitionId),
+    /// These changes belong to the store's next checkpoint.
+    Pages(StoreId, PartitionId, Chunk),
+    /// The store's next checkpoint is complete.
+    Write(StoreId, Box<Commit>),
+    /// The store is gone, and what it began is void.
+    Forget(StoreId),
     /// Says when everything that was asked for this partition has been done or has failed.
     Barrier(PartitionId, Sender<()>),
     /// Nothing more comes.
@@ -34,12 +46,21 @@ pub(super) enum Job {
 /// A checkpoint to be written.
 pub(super) struct Commit {
     pub(super) partition: PartitionId,
-    pub(super) batch: WriteBatch,
     pub(super) anchor: Anchor,
     pub(super) done: Sender<Result<Anchor, StoreError>>,
+    /// Its changes, which the writer has collected.
+    batch: WriteBatch,
 }
 
 impl Commit {
+    pub(super) fn new(
+        partition: PartitionId,
+        anchor: Anchor,
+        done: Sender<Result<Anchor, StoreError>>,
+    ) -> Self {
+        Self { partition, anchor, done, batch: WriteBatch::default() }
+    }
+
     /// Whoever waits may have gone.
     fn tell(self, result: Result<(), StoreError>) {
         self.done.send(result.map(|()| self.anchor)).ok();
@@ -113,6 +134,11 @@ pub(super) struct Writer<T> {
     inbox: Receiver<Job>,
     retry: Duration,
     waits_for_room: Arc<AtomicBool>,
+    spares: Spares,
+    /// What has come of checkpoints that are not complete.
+    begun: BTreeMap<StoreId, WriteBatch>,
+    /// Bytes of each store's last checkpoint, to make room for the next at once: growing would copy and clear it all again.
+    sizes: BTreeMap<StoreId, usize>,
     /// Waiting to be written.
     unwritten: VecDeque<Commit>,
     /// Written and not flushed.
@@ -120,30 +146,56 @@ pub(super) struct Writer<T> {
 }
 
 impl<T: Target> Writer<T> {
-    pub(super) const fn new(
+    pub(super) fn new(
         target: T,
         inbox: Receiver<Job>,
         retry: Duration,
         waits_for_room: Arc<AtomicBool>,
+        spares: Spares,
     ) -> Self {
-        Self { target, inbox, retry, waits_for_room, unwritten: VecDeque::new(), unflushed: Vec::new() }
+        Self {
+            target,
+            inbox,
+            retry,
+            waits_for_room,
+            spares,
+            begun: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            unwritten: VecDeque::new(),
+            unflushed: Vec::new(),
+        }
     }
 
     /// Works until it is told to end or nobody can ask any more.
     pub(super) fn run(mut self) {
+        let inbox = self.inbox.clone();
         let mut goes_on = true;
         while goes_on {
             let idle = self.unwritten.is_empty() && self.unflushed.is_empty();
             let first = if idle {
-                self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                self.inbox.recv_timeout(self.retry)
+                inbox.recv_timeout(self.retry)
             };
             let mut barriers = Vec::new();
             goes_on = !matches!(first, Err(RecvTimeoutError::Disconnected));
-            for job in first.into_iter().chain(self.inbox.try_iter()) {
+            for job in first.into_iter().chain(inbox.try_iter()) {
                 match job {
-                    Job::Write(commit) => self.unwritten.push_back(*commit),
+                    Job::Whole(store, partition) => {
+                        self.begun.insert(store, all_pages_gone(partition));
+                    }
+                    Job::Pages(store, partition, chunk) => {
+                        let last = self.sizes.get(&store).copied().unwrap_or_default();
+                        let begun = self.begun.entry(store);
+                        let batch = begun.or_insert_with(|| WriteBatch::with_capacity_bytes(last + last / 4));
+                        chunk.write_to(partition, batch);
+                        self.spares.give_back(chunk);
+                    }
+                    Job::Write(store, commit) => self.complete(store, *commit),
+                    Job::Forget(store) => {
+                        self.begun.remove(&store);
+                        self.sizes.remove(&store);
+                    }
                     Job::Barrier(partition, done) => barriers.push((partition, done)),
                     Job::End => {
                         goes_on = false;
@@ -164,6 +216,13 @@ impl<T: Target> Writer<T> {
             }
         }
         self.give_up(|_| true, &no_room());
+    }
+
+    fn complete(&mut self, store: StoreId, mut commit: Commit) {
+        commit.batch = self.begun.remove(&store).unwrap_or_default();
+        commit.batch.put(page_key(commit.partition, ANCHOR, 0), commit.anchor.to_bytes());
+        self.sizes.insert(store, commit.batch.size_in_bytes());
+        self.unwritten.push_back(commit);
     }
 
     fn write_and_flush(&mut self) -> Result<(), Trouble> {
@@ -201,6 +260,12 @@ impl<T: Target> Writer<T> {
             commit.tell(Err(error.clone()));
         }
     }
+}
+
+fn all_pages_gone(partition: PartitionId) -> WriteBatch {
+    let mut batch = WriteBatch::default();
+    batch.delete_range(prefix(partition), prefix(PartitionId(partition.0 + 1)));
+    batch
 }
 
 fn split<K: Default + Extend<Commit>>(

@@ -69,17 +69,16 @@ impl Running {
         let disk = Fake(Arc::new(Mutex::new(Disk { room, ..Disk::default() })));
         let (jobs, inbox) = unbounded();
         let waits_for_room = Arc::new(AtomicBool::new(false));
-        let writer = Writer::new(disk.clone(), inbox, Duration::from_millis(1), Arc::clone(&waits_for_room));
+        let retry = Duration::from_millis(1);
+        let writer = Writer::new(disk.clone(), inbox, retry, Arc::clone(&waits_for_room), Spares::new());
         Self { disk, jobs, waits_for_room, thread: std::thread::spawn(move || writer.run()) }
     }
 
     fn commit(&self, partition: u32) -> Receiver<Result<Anchor, StoreError>> {
         let (done, written) = bounded(1);
-        let mut batch = WriteBatch::default();
-        batch.put(b"page", b"bytes");
         let anchor = Anchor::beginning(LogId::default(), 4);
-        let commit = Commit { partition: PartitionId(partition), batch, anchor, done };
-        self.jobs.send(Job::Write(Box::new(commit))).expect("the writer is there");
+        let commit = Commit::new(PartitionId(partition), anchor, done);
+        self.jobs.send(Job::Write(StoreId(0), Box::new(commit))).expect("the writer is there");
         written
     }
 
