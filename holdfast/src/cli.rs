@@ -68,8 +68,17 @@ pub(crate) enum Command {
         #[arg(long)]
         partitions: Option<u32>,
     },
-    /// Print a token of a development server, and nothing else
+    /// Print a token of a development server, and nothing else; its data directory must be there
     Token(Token),
+    /// Go on with another reservation id key than the one the log was begun with, which is lost
+    ///
+    /// Whatever was decided so far can no longer be found by those who asked: every Idempotency-Key is decided afresh, and no
+    /// buyer can see, confirm or release a reservation made before.
+    AcceptIdKey {
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Hold a whole sale against a server that is killed in the middle; exit 0 only if the verdict is exact
     Demo(Demo),
     /// Print a script that completes commands in a shell

@@ -72,6 +72,10 @@ pub(crate) struct SequencerSettings {
     pub(crate) threads: NonZeroU32,
     /// Whether every partition has a warm standby in this process, which takes as much memory again. Default false.
     pub(crate) standby: bool,
+    /// Remembered ids that each partition takes memory for at the start. Default 0.
+    pub(crate) room_for_ids: u64,
+    /// Holds likewise. Default 0.
+    pub(crate) room_for_holds: u64,
     /// A checkpoint begins when so many bytes of commands came since the last. Default 64 MiB.
     pub(crate) checkpoint_after_bytes: NonZeroU64,
     /// ... or when so many ms passed and at least 64 KiB came. Default 1,000.
@@ -81,6 +85,9 @@ pub(crate) struct SequencerSettings {
     /// A quiet partition gets a tick this often, in ms. Default 1,000.
     pub(crate) idle_tick_ms: NonZeroU64,
 }
+
+/// More ids or holds than that are a slip of the pen: they would take 30 GB and more.
+const ROOM_MAX: u64 = 1_000_000_000;
 
 const fn nz32(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).expect("a default is not 0")
@@ -126,6 +133,8 @@ impl Default for SequencerSettings {
         Self {
             threads: nz32(1),
             standby: false,
+            room_for_ids: 0,
+            room_for_holds: 0,
             checkpoint_after_bytes: nz64(64 << 20),
             checkpoint_after_ms: nz64(1_000),
             checkpoint_idle_ms: nz64(60_000),
@@ -180,6 +189,11 @@ impl Config {
             return Err(Failure::usage("production mode needs the keys that tokens are signed with")
                 .advise("set intake.auth.keys_file to a file of public keys, or leave out --production"));
         }
+        let room = self.sequencer.room_for_ids.max(self.sequencer.room_for_holds);
+        if room > ROOM_MAX {
+            return Err(Failure::usage(format!("there is no room for {room}; it is at most {ROOM_MAX}"))
+                .advise("sequencer.room_for_ids and room_for_holds are for each partition"));
+        }
         Layout::inventory(self.partitions.get()).map_err(|error| Failure::usage(error.to_string()))?;
         self.intake.validate().map_err(|error| Failure::usage(crate::failure::causes(&error)))
     }
@@ -228,9 +242,15 @@ impl Config {
             idle_tick_ms: it.idle_tick_ms.get(),
             ..WorkerConfig::new(partition)
         };
+        let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let machine = |partition| MachineConfig {
+            room_for_ids: size(it.room_for_ids),
+            room_for_holds: size(it.room_for_holds),
+            ..MachineConfig::new(partition, partitions, log_id)
+        };
         let all = (0..partitions).map(PartitionId);
         SequencerConfig {
-            partitions: all.map(|it| (worker(it), MachineConfig::new(it, partitions, log_id))).collect(),
+            partitions: all.map(|it| (worker(it), machine(it))).collect(),
             threads: usize::try_from(it.threads.get()).unwrap_or(1),
             standby: it.standby,
         }

@@ -30,11 +30,15 @@ pub(crate) struct Identity {
     pub(crate) log_id: String,
     /// Partitions of the log.
     pub(crate) partitions: u32,
+    /// Fingerprint of the key that reservation ids are derived with. None in a directory of before it was pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id_key: Option<String>,
 }
 
 impl Identity {
     pub(crate) fn of(log: &dyn OrderedLog) -> Self {
-        Self { log_id: log.log_id().to_string(), partitions: log.partitions(Topic::InventoryCommands) }
+        let partitions = log.partitions(Topic::InventoryCommands);
+        Self { log_id: log.log_id().to_string(), partitions, id_key: None }
     }
 
     pub(crate) fn log_id(&self) -> Option<LogId> {
@@ -49,6 +53,22 @@ impl DataDir {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Refuses a directory that no server has run on yet, and one that is not there. Nothing is made.
+    pub(crate) fn must_be_one(&self) -> Result<(), Failure> {
+        if self.identity_file().exists() || self.log().is_dir() {
+            return Ok(());
+        }
+        let shown = self.root.display();
+        let detail = if self.root.is_dir() {
+            format!("{shown} is not a data directory: no server has run on it")
+        } else {
+            format!("there is no data directory {shown}")
+        };
+        Err(Failure::new(Exit::Unavailable, "NO_DATA_DIRECTORY", detail).advise(
+            "name the right one with --data or HOLDFAST_DATA; `holdfast up` makes one at its first start",
+        ))
     }
 
     /// The segments of the log.
@@ -134,6 +154,7 @@ impl DataDir {
 
     /// The log, only to be read, whether a server runs on it or not.
     pub(crate) fn read_log(&self) -> Result<ReadOnlyLog, Failure> {
+        self.must_be_one()?;
         let expected_log_id = self.identity()?.and_then(|identity| identity.log_id());
         let config = ReadOnlyConfig { expected_log_id, ..ReadOnlyConfig::default() };
         ReadOnlyLog::open(&self.log(), &config).map_err(|error| log_refused(&error))
@@ -200,5 +221,11 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    let here = Path::new(".");
+    File::open(if directory.as_os_str().is_empty() { here } else { directory })?.sync_all()
 }

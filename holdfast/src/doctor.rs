@@ -23,7 +23,7 @@ const DEVELOPMENT_KEY: &str = "development-key.pem";
 pub(crate) enum Verdict {
     /// As it should be.
     Ok,
-    /// A server runs, but not as well as it could, or not for long.
+    /// A server runs, but not as well as it could, or not for long. No failure of `doctor`.
     Warn,
     /// A server does not start, or must not be trusted.
     Fail,
@@ -96,8 +96,8 @@ pub(crate) struct Subject {
     pub(crate) listen: SocketAddr,
     /// The partition count that a server would be started with, if one was asked for.
     pub(crate) partitions: Option<u32>,
-    /// Connections that a server would allow.
-    pub(crate) connections_max: u64,
+    /// The HTTP interface of a server.
+    pub(crate) intake: IntakeConfig,
     /// Files with secrets.
     pub(crate) key_files: Vec<PathBuf>,
 }
@@ -114,7 +114,7 @@ impl Subject {
             data: DataDir::new(&config.data_dir),
             listen: intake.listen,
             partitions: loaded.partitions_asked,
-            connections_max: u64::from(intake.connections_max.get()),
+            intake,
             key_files,
         }
     }
@@ -124,11 +124,11 @@ impl Subject {
 pub(crate) fn run(subject: &Subject, output: Output) -> Result<(), Failure> {
     let clock = host_checks::Clocks::read();
     let mut findings = vec![
-        host_checks::directory(subject.data.root()),
+        host_checks::directory(&subject.data),
         host_checks::space(subject.data.root()),
         host_checks::direct_writes(subject.data.root()),
         host_checks::flush(subject.data.root()),
-        host_checks::open_files(subject.connections_max),
+        host_checks::open_files(&subject.intake),
         host_checks::huge_pages(),
         host_checks::rocksdb(),
         host_checks::port(&subject.data, subject.listen),
@@ -141,9 +141,14 @@ pub(crate) fn run(subject: &Subject, output: Output) -> Result<(), Failure> {
     output.answer(&findings)?;
     let count = |verdict| findings.0.iter().filter(|it| it.verdict == verdict).count();
     let (fails, warns) = (count(Verdict::Fail), count(Verdict::Warn));
-    if fails + warns > 0 {
+    if fails > 0 {
         let detail = format!("{fails} checks failed, {warns} warn");
-        return Err(Failure::new(Exit::Findings, "FINDINGS", detail));
+        return Err(
+            Failure::new(Exit::Findings, "FINDINGS", detail).advise("do what the checks that failed say")
+        );
+    }
+    if warns > 0 {
+        output.say(&format!("no check failed, {warns} warn"));
     }
     Ok(())
 }

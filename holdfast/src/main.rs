@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod failure;
+mod id_key;
 mod live;
 mod logging;
 mod output;
@@ -66,6 +67,7 @@ fn run(command: &Command, common: &Common, output: Output) -> Result<(), Failure
             doctor::run(&doctor::Subject::of(&loaded), output)
         }
         Command::Token(it) => token::run(&loaded()?, &it.subject, &it.scope, it.ttl),
+        Command::AcceptIdKey { yes } => id_key::accept(&loaded()?, *yes, output),
         Command::Demo(it) => demo::run(&demo_config(it, common)?, it.json, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();

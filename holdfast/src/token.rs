@@ -24,16 +24,11 @@ pub(crate) fn run(loaded: &Loaded, subject: &str, scopes: &[String], ttl: Durati
 
 /// A token that an operator's command sends, if nobody gave one.
 pub(crate) fn for_operator(loaded: &Loaded) -> Result<String, Failure> {
-    let data = DataDir::new(&loaded.config.data_dir);
-    if !data.root().is_dir() {
-        return Err(Failure::usage(format!(
-            "there is no token, and no data directory {} with development keys",
-            data.root().display()
-        ))
-        .advise("give a token with --token or HOLDFAST_TOKEN, or the server's data directory with --data"));
-    }
     let keys = keys(loaded).map_err(|failure| {
-        failure.advise("give a token with the operators' scope with --token or HOLDFAST_TOKEN")
+        let before = failure.advice.clone().map(|advice| format!("{advice}; ")).unwrap_or_default();
+        failure.advise(format!(
+            "{before}or give a token with the operators' scope with --token or HOLDFAST_TOKEN"
+        ))
     })?;
     Ok(keys.issue("holdfast", &[&loaded.config.intake.auth.admin_scope], OPERATOR_TTL))
 }
@@ -51,9 +46,12 @@ fn keys(loaded: &Loaded) -> Result<DevelopmentKeys, Failure> {
         )
         .advise("ask the identity provider whose keys are configured"));
     }
-    crate::up::make_directory(data.root())?;
-    DevelopmentKeys::open_or_create(data.root()).map_err(|error| {
-        Failure::of("KEYS", "opening the development keys", &error)
-            .advise("run as the user that runs the server, or name its data directory with --data")
+    data.must_be_one()?;
+    let keys = DevelopmentKeys::open(data.root()).map_err(|error| crate::id_key::refused(&error))?;
+    keys.ok_or_else(|| {
+        let detail = format!("{} has no development keys yet", data.root().display());
+        Failure::new(Exit::Unavailable, "NO_DEVELOPMENT_KEYS", detail).advise(
+            "start a server on it without configured keys: `holdfast up` makes them before it is ready",
+        )
     })
 }

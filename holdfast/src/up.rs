@@ -4,21 +4,23 @@ mod signals;
 mod watch;
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use holdfast_core::Machine;
+use holdfast_core::{Machine, MachineConfig};
 use holdfast_engine::rocks::CheckpointDb;
-use holdfast_engine::{Keeper, ReaderMarks, Retention, Sequencer};
-use holdfast_intake::{Intake, IntakeError};
-use holdfast_log::{EmbeddedLog, OpenError, OrderedLog, Topic};
+use holdfast_engine::{Keeper, Retention, Sequencer};
+use holdfast_intake::{Intake, IntakeConfig, IntakeError};
+use holdfast_log::{EmbeddedConfig, EmbeddedLog, OpenError, OrderedLog, Topic};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, Loaded};
-use crate::data::{DataDir, Identity, checkpoints_refused, log_refused};
+use crate::data::{DataDir, Identity, checkpoints_refused, log_refused, sync_directory};
 use crate::failure::{Exit, Failure, causes};
+use crate::id_key;
 use crate::live;
 use crate::output;
 use signals::{Heard, Signals};
@@ -26,6 +28,10 @@ use watch::{Standing, Watch};
 
 /// How often the state of the partitions is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a log may be somebody else's before the start is refused, and how often that is looked at.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// What a running server is made of, in the order in which it is ended.
 struct Server {
@@ -57,7 +63,7 @@ pub(crate) fn run(loaded: &Loaded) -> Result<(), Failure> {
 fn start(loaded: &Loaded) -> Result<Server, Failure> {
     let config = &loaded.config;
     let data = DataDir::new(&config.data_dir);
-    raise_open_files(u64::from(config.intake.connections_max.get()));
+    let connections_max = raise_open_files(&config.intake);
     if data.is_in_production() && config.intake.auth.keys_file.is_none() {
         return Err(Failure::new(
             Exit::Failed,
@@ -69,14 +75,20 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
     }
     make_directory(data.root())?;
     let (log, partitions) = open_log(loaded, &data)?;
+    // Before anything is written: from the first command on, the log and the key belong together.
+    let id_key = id_key::open(&data, &id_key::path(loaded), log.as_ref())?;
     data.note_mode(config.production)?;
     let db = open_checkpoints(&data)?;
     let machines = config.sequencer(partitions, log.log_id());
     let stores = Arc::clone(&db);
     let sequencer = Sequencer::start(&log, &machines, move |partition| stores.partition(partition));
     let sequencer = Arc::new(sequencer);
-    let settings =
-        holdfast_intake::IntakeConfig { data_dir: config.data_dir.clone(), ..config.intake.clone() };
+    let settings = IntakeConfig {
+        data_dir: config.data_dir.clone(),
+        id_key: Some(id_key),
+        connections_max,
+        ..config.intake.clone()
+    };
     let intake = Intake::start(Arc::clone(&log), Arc::clone(&sequencer), settings);
     let intake = match intake {
         Ok(intake) => intake,
@@ -86,10 +98,11 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
             return Err(intake_refused(&error));
         }
     };
-    let readers = Arc::new(ReaderMarks::default());
     let keepers = machines.partitions.iter().map(|(worker, machine)| {
-        let (log, db, readers) = (Arc::clone(&log), Arc::clone(&db), Arc::clone(&readers));
-        Keeper::<Machine>::new(worker.partition, *machine, log, db, readers)
+        let (log, db, readers) = (Arc::clone(&log), Arc::clone(&db), Arc::clone(sequencer.readers()));
+        // A checkpoint that is only read back needs no room to grow.
+        let machine = MachineConfig { room_for_ids: 0, room_for_holds: 0, ..*machine };
+        Keeper::<Machine>::new(worker.partition, machine, log, db, readers)
     });
     Ok(Server {
         retention: Retention::start(keepers.collect(), config.retention_every()),
@@ -102,31 +115,50 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
     })
 }
 
-/// Files that a server has open beside its connections.
-pub(crate) const FILES_BESIDE: u64 = 256;
+/// Files that a server has open beside its connections: log, checkpoints and readers (a quiet one has about 30) with room
+/// to spare, and for each thread its listening socket and event queue.
+pub(crate) fn files_beside(intake: &IntakeConfig) -> u64 {
+    128 + 8 * u64::from(intake.shards.get())
+}
 
-/// Allows as many open files as the connections need, as far as the system lets us.
-fn raise_open_files(connections: u64) {
+/// Allows as many open files as the connections need, as far as the system lets us. Says how many connections there may be:
+/// one more must never take the file that the log needs next.
+fn raise_open_files(intake: &IntakeConfig) -> NonZeroU32 {
     let limit = getrlimit(Resource::Nofile);
-    let needed = connections + FILES_BESIDE;
-    let Some(current) = limit.current.filter(|current| *current < needed) else { return };
+    let (wanted, beside) = (intake.connections_max, files_beside(intake));
+    let needed = u64::from(wanted.get()) + beside;
+    let Some(current) = limit.current.filter(|current| *current < needed) else { return wanted };
     let most = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum });
-    if raised.is_err() || most < needed {
-        let allowed = if raised.is_ok() { most } else { current };
+    let allowed = if raised.is_ok() { most } else { current };
+    let connections_max = connections_within(allowed, intake);
+    if connections_max < wanted {
         tracing::warn!(
             allowed,
             needed,
-            "fewer open files are allowed than connections; raise the limit (ulimit -n)"
+            connections_max,
+            "fewer open files are allowed than connections need, so there may be fewer connections; raise the limit \
+             (ulimit -n)"
         );
     }
+    connections_max
 }
 
-/// The directory holds secrets, so it is its owner's.
-pub(crate) fn make_directory(root: &Path) -> Result<(), Failure> {
+/// Connections that a limit of open files leaves room for: at least one for each thread.
+pub(crate) fn connections_within(files: u64, intake: &IntakeConfig) -> NonZeroU32 {
+    let left = u32::try_from(files.saturating_sub(files_beside(intake))).unwrap_or(u32::MAX);
+    let least = NonZeroU32::from(intake.shards);
+    intake.connections_max.min(NonZeroU32::new(left).unwrap_or(least)).max(least)
+}
+
+/// The directory holds secrets, so it is its owner's. It is durable when this returns.
+fn make_directory(root: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
+    let missing = root.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists());
+    let missing: Vec<_> = missing.collect();
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
-    made.map_err(|error| {
+    let parents = missing.into_iter().filter_map(Path::parent);
+    made.and_then(|()| parents.into_iter().try_for_each(sync_directory)).map_err(|error| {
         Failure::of("DATA_DIRECTORY", &format!("making the data directory {}", root.display()), &error)
             .advise("let it belong to the user that runs the server, or choose another with --data")
     })
@@ -140,7 +172,7 @@ fn open_log(loaded: &Loaded, data: &DataDir) -> Result<(Arc<dyn OrderedLog>, u32
     let expected_log_id = identity.as_ref().and_then(Identity::log_id);
     let open = |partitions| {
         let settings = loaded.config.embedded_log(partitions, expected_log_id)?;
-        Ok::<_, Failure>(EmbeddedLog::open(&data.log(), &settings))
+        Ok::<_, Failure>(open_when_free(&data.log(), &settings))
     };
     let mut opened = open(partitions)?;
     if let (Err(OpenError::PartitionsChanged { was, .. }), None) = (&opened, loaded.partitions_asked) {
@@ -148,12 +180,31 @@ fn open_log(loaded: &Loaded, data: &DataDir) -> Result<(Arc<dyn OrderedLog>, u32
     }
     let log = opened.map_err(|error| log_refused(&error))?;
     let log: Arc<dyn OrderedLog> = Arc::new(log);
-    if identity.is_none() {
-        data.pin(&Identity::of(log.as_ref()))?;
-    }
     let partitions = log.partitions(Topic::InventoryCommands);
     tracing::info!(log_id = %log.log_id(), partitions, data = %data.root().display(), "the log is open");
     Ok((log, partitions))
+}
+
+/// Opens the log. A server that has just ended may need a moment until it has let go of it.
+fn open_when_free(directory: &Path, settings: &EmbeddedConfig) -> Result<EmbeddedLog, OpenError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    let mut said = false;
+    loop {
+        match EmbeddedLog::open(directory, settings) {
+            Err(OpenError::Locked { .. }) if Instant::now() < deadline => {
+                if !said {
+                    let patience_ms = u64::try_from(LOCK_PATIENCE.as_millis()).unwrap_or(u64::MAX);
+                    tracing::warn!(
+                        patience_ms,
+                        "another process uses the data directory; waiting for it to end"
+                    );
+                    said = true;
+                }
+                std::thread::sleep(LOCK_LOOK_EVERY);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn open_checkpoints(data: &DataDir) -> Result<Arc<CheckpointDb>, Failure> {
@@ -172,8 +223,7 @@ fn intake_refused(error: &IntakeError) -> Failure {
     let said = causes(error);
     match error {
         IntakeError::Config(_) => Failure::usage(said),
-        IntakeError::Key(_) => Failure::new(Exit::Failed, "KEYS", said)
-            .advise("put the key files right, or let the server make them anew in an empty data directory"),
+        IntakeError::Key(error) => id_key::refused(error),
         IntakeError::Listen { .. } => Failure::new(Exit::Unavailable, "ADDRESS", said)
             .advise("stop whoever listens there, or choose another address with --listen"),
         _ => Failure::new(Exit::Failed, "INTAKE", said).advise("look at the limits of the system"),

@@ -7,6 +7,7 @@ use std::fs;
 use holdfast_contracts::CustomerId;
 use holdfast_contracts::SaleTerms;
 use holdfast_contracts::command::Command;
+use holdfast_intake::keys::DevelopmentKeys;
 use kit::offline::{Offline, SKU, forge_an_output, id};
 use kit::{holdfast, run};
 use serde_json::json;
@@ -133,9 +134,52 @@ fn replay_finds_an_answer_that_the_commands_do_not_give() {
     assert!(wrong.as_str().expect("text").contains("the log holds output 1000"), "{wrong}");
 }
 
+/// What is in a directory.
+fn names(directory: &std::path::Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory").filter_map(Result::ok);
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn what_is_no_data_directory_is_refused_and_left_alone() {
+    let directory = directory();
+    let (missing, foreign) = (directory.path().join("missing"), directory.path().join("foreign"));
+    fs::create_dir(&foreign).expect("it can be made");
+    fs::write(foreign.join("thesis.txt"), "not ours").expect("written");
+    let id = id(1).to_string();
+    let commands = [
+        &["replay"][..],
+        &["explain", &id],
+        &["token", "--subject", "buyer-1"],
+        &["stock", "show", SKU],
+        &["sale", "status", "spring"],
+        &["accept-id-key", "--yes"],
+    ];
+    for (data, says) in [(&missing, "there is no data directory"), (&foreign, "is not a data directory")] {
+        for command in commands {
+            let ran = run(data, command);
+            assert_eq!((ran.code, ran.stdout.as_str()), (69, ""), "{command:?}: {ran:?}");
+            let problem = ran.problem();
+            assert_eq!(problem["code"], "NO_DATA_DIRECTORY", "{ran:?}");
+            assert!(problem["detail"].as_str().is_some_and(|it| it.contains(says)), "{problem}");
+            assert!(problem["advice"].as_str().is_some_and(|it| it.contains("holdfast up")), "{problem}");
+        }
+    }
+    let before_the_first_start = run(&missing, &["doctor", "--listen", "127.0.0.1:0"]);
+    assert_eq!(found(&before_the_first_start, "data directory"), ["warn"], "{before_the_first_start:?}");
+    let mistaken = run(&foreign, &["doctor", "--listen", "127.0.0.1:0"]);
+    assert_eq!((mistaken.code, found(&mistaken, "data directory")), (3, vec!["fail".to_owned()]));
+    assert!(!missing.exists());
+    assert_eq!(names(&foreign), ["thesis.txt"]);
+}
+
 #[test]
 fn a_missing_log_is_said_to_be_missing() {
     let data = directory();
+    small_sale(data.path());
+    fs::remove_dir_all(data.path().join("log")).expect("it is ours");
+    let identity = r#"{"log_id": "00112233445566778899aabbccddeeff", "partitions": 2}"#;
+    fs::write(data.path().join("identity.json"), identity).expect("written");
     for command in [&["replay"][..], &["explain", &id(1).to_string()]] {
         let ran = run(data.path(), command);
         assert_eq!((ran.code, ran.stdout.as_str()), (69, ""), "{ran:?}");
@@ -144,31 +188,59 @@ fn a_missing_log_is_said_to_be_missing() {
 }
 
 #[test]
+fn without_development_keys_there_are_no_tokens_and_no_keys_are_made() {
+    let data = directory();
+    small_sale(data.path());
+    let ran = run(data.path(), &["token", "--subject", "buyer-1"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (69, ""), "{ran:?}");
+    assert_eq!(ran.problem()["code"], "NO_DEVELOPMENT_KEYS");
+    assert!(!data.path().join("development-key.pem").exists());
+}
+
+/// The verdicts of a check.
+fn found(ran: &kit::Ran, check: &str) -> Vec<String> {
+    let findings = ran.data();
+    let of_check = findings.as_array().expect("a list").iter().filter(|it| it["check"] == check);
+    of_check.map(|it| it["verdict"].as_str().expect("text").to_owned()).collect()
+}
+
+#[test]
+fn a_warning_of_doctor_is_no_failure() {
+    let data = directory();
+    small_sale(data.path());
+    let file = data.path().join("many.toml");
+    fs::write(&file, "[intake]\nconnections_max = 4000000000\n").expect("written");
+    let settings = ["--config", file.to_str().expect("text")];
+    let ran = run(data.path(), &[settings[0], settings[1], "doctor", "--listen", "127.0.0.1:0"]);
+    // No Linux allows a process more than a thousand million files.
+    assert_eq!(found(&ran, "open files"), ["warn"], "{ran:?}");
+    assert_eq!(found(&ran, "reservation id key"), ["ok"], "{ran:?}");
+    let failed = ran.data().as_array().expect("a list").iter().any(|it| it["verdict"] == "fail");
+    assert_eq!((ran.code, failed), (0, false), "{ran:?}");
+    assert!(ran.stderr.contains("warn"), "{ran:?}");
+}
+
+#[test]
 fn doctor_finds_what_is_wrong_with_a_data_directory() {
     let data = directory();
     small_sale(data.path());
     let listen = ["--listen", "127.0.0.1:0"];
-    let find = |ran: &kit::Ran, check: &str| {
-        let findings = ran.data();
-        let of_check = findings.as_array().expect("a list").iter().filter(|it| it["check"] == check);
-        of_check.map(|it| it["verdict"].as_str().expect("text").to_owned()).collect::<Vec<_>>()
-    };
     let healthy = run(data.path(), &["doctor", listen[0], listen[1]]);
-    assert_eq!(find(&healthy, "log"), ["ok"], "{healthy:?}");
-    assert_eq!(find(&healthy, "checkpoint"), ["ok", "ok"], "{healthy:?}");
-    assert_eq!(find(&healthy, "data directory"), ["ok"]);
-    assert_eq!(find(&healthy, "clock"), ["ok"]);
+    assert_eq!(found(&healthy, "log"), ["ok"], "{healthy:?}");
+    assert_eq!(found(&healthy, "checkpoint"), ["ok", "ok"], "{healthy:?}");
+    assert_eq!(found(&healthy, "data directory"), ["ok"]);
+    assert_eq!(found(&healthy, "clock"), ["ok"]);
 
     let other_count = run(data.path(), &["doctor", listen[0], listen[1], "--partitions", "3"]);
     assert_eq!(other_count.code, 3);
-    assert_eq!(find(&other_count, "log"), ["fail"]);
+    assert_eq!(found(&other_count, "log"), ["fail"]);
 
     fs::write(data.path().join("development-key.pem"), "x").expect("it can be written");
     use std::os::unix::fs::PermissionsExt;
     let mode = fs::Permissions::from_mode(0o644);
     fs::set_permissions(data.path().join("development-key.pem"), mode).expect("it is ours");
     let readable = run(data.path(), &["doctor", listen[0], listen[1]]);
-    assert!(find(&readable, "key file").contains(&"fail".to_owned()), "{readable:?}");
+    assert!(found(&readable, "key file").contains(&"fail".to_owned()), "{readable:?}");
 
     // A byte in the middle of what was flushed.
     let segment = fs::read_dir(data.path().join("log"))
@@ -184,7 +256,7 @@ fn doctor_finds_what_is_wrong_with_a_data_directory() {
     fs::write(&segment, bytes).expect("it can be written");
     let damaged = run(data.path(), &["doctor", listen[0], listen[1]]);
     assert_eq!(damaged.code, 3);
-    assert_eq!(find(&damaged, "log"), ["fail"], "{damaged:?}");
+    assert_eq!(found(&damaged, "log"), ["fail"], "{damaged:?}");
 }
 
 fn memchr_of(haystack: &[u8], needle: &[u8]) -> usize {
@@ -232,6 +304,8 @@ fn unknown_settings_are_refused_with_the_nearest_name() {
 #[test]
 fn a_token_is_all_that_token_prints_and_production_has_none() {
     let data = directory();
+    small_sale(data.path());
+    DevelopmentKeys::open_or_create(data.path()).expect("a server makes them");
     let token = run(data.path(), &["token", "--subject", "buyer-1"]);
     assert_eq!((token.code, token.stderr.as_str()), (0, ""), "{token:?}");
     let text = token.stdout.strip_suffix('\n').expect("one line");

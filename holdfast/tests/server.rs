@@ -3,38 +3,17 @@
 mod kit;
 
 use std::fs;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use holdfast_contracts::command::Line;
 use holdfast_contracts::murmur2::partition_of;
 use holdfast_contracts::{CustomerId, Offset, ReservationId, SaleTerms};
-use holdfast_log::{OrderedLog, ReadOnlyConfig, ReadOnlyLog, StreamId};
+use holdfast_log::{EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, ReadOnlyConfig, ReadOnlyLog, StreamId};
 use kit::offline::{Offline, PARTITIONS, PATIENCE, SKU, forge_an_output, id};
-use kit::server::{Server, log_of, open_sale, token};
+use kit::server::{Server, directory, log_of, open_sale, refused, token};
 use kit::{Ran, holdfast, run};
 use rustix::process::Signal;
 use serde_json::json;
-use tempfile::TempDir;
-
-/// A data directory in a directory of its own, so that a test's other files lie beside it.
-fn directory() -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().expect("a directory for the test");
-    let data = directory.path().join("data");
-    fs::create_dir(&data).expect("it can be made");
-    (directory, data)
-}
-
-/// Runs `up` where it must not start.
-#[track_caller]
-fn refused(data: &std::path::Path, arguments: &[&str], exit: i32, code: &str) -> Ran {
-    let all: Vec<_> = ["up", "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
-    let ran = run(data, &all);
-    assert_eq!((ran.code, ran.stdout.as_str()), (exit, ""), "{ran:?}");
-    assert_eq!(ran.problem()["code"], code, "{ran:?}");
-    assert!(ran.problem()["advice"].as_str().is_some_and(|it| !it.is_empty()), "no advice: {ran:?}");
-    ran
-}
 
 /// Every line of a server's stderr is JSON, the last one too.
 #[test]
@@ -68,11 +47,34 @@ fn a_data_directory_in_use_is_refused() {
 }
 
 #[test]
+fn a_log_that_its_last_owner_is_about_to_let_go_of_is_waited_for() {
+    let (_directory, data) = directory();
+    at_rest(&data);
+    let owner =
+        EmbeddedLog::open(&data.join("log"), &EmbeddedConfig::new(Layout::inventory(PARTITIONS).unwrap()));
+    let owner = owner.expect("nobody else has it");
+    let log = data.clone();
+    let letting_go = std::thread::spawn(move || {
+        let deadline = Instant::now() + PATIENCE;
+        while !log_of(&log).contains("waiting for it to end") {
+            assert!(Instant::now() < deadline, "nobody says that it waits");
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        drop(owner);
+    });
+    let server = Server::start(&data, &[]);
+    letting_go.join().expect("it was said");
+    assert_eq!(server.stop(Signal::TERM).0, Some(0), "{}", log_of(&data));
+}
+
+#[test]
 fn a_changed_partition_count_is_refused_and_the_right_one_need_not_be_given() {
     let (_directory, data) = directory();
     let server = Server::start(&data, &["--partitions", "3"]);
     server.stop(Signal::TERM);
-    refused(&data, &["--partitions", "2"], 1, "PARTITIONS_CHANGED");
+    for other in ["2", "8"] {
+        refused(&data, &["--partitions", other], 1, "PARTITIONS_CHANGED");
+    }
     let server = Server::start(&data, &[]);
     assert_eq!(server.stop(Signal::TERM).0, Some(0), "{}", log_of(&data));
 }
@@ -301,6 +303,8 @@ fn a_stopped_partition_is_said_loudly_and_the_others_go_on() {
     assert_eq!((refused.code, &refused.problem()["status"]), (75, &json!(503)), "{refused:?}");
     assert_eq!(server.stop(Signal::TERM).0, Some(0));
     let log = log_of(&data);
+    let errors: Vec<_> = log.lines().filter(|it| it.contains("\"level\":\"ERROR\"")).collect();
+    assert_eq!(errors.len(), 1, "it is said once: {errors:#?}");
     let loud = log.lines().find(|it| it.contains("THE PARTITION HAS STOPPED")).expect("it is said");
     assert!(loud.contains("OUTPUT_AHEAD") && loud.contains("advice"), "{loud}");
 }
@@ -334,6 +338,7 @@ fn production_runs_with_configured_keys_and_gives_no_tokens() {
     fs::write(&keys, PUBLIC_KEY).expect("written");
     fs::write(&file, format!("[intake.auth]\nkeys_file = '{}'\n", keys.display())).expect("written");
     // A token from the time before.
+    Server::start(&data, &["--partitions", "1"]).stop(Signal::TERM);
     let old = token(&data, "somebody", Some("admin"));
     let config = ["--config", file.to_str().expect("text"), "--production", "--partitions", "1"];
     let server = Server::start(&data, &config);
@@ -344,7 +349,7 @@ fn production_runs_with_configured_keys_and_gives_no_tokens() {
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
     assert_eq!(refused.problem()["code"], "NO_DEVELOPMENT_TOKENS");
     assert_eq!(server.stop(Signal::TERM).0, Some(0));
-    assert!(!log_of(&data).contains("DEVELOPMENT MODE"));
+    assert_eq!(log_of(&data).matches("DEVELOPMENT MODE").count(), 1, "only before it was production");
     // The settings left away by mistake must not open production data to development tokens.
     self::refused(&data, &[], 1, "PRODUCTION_DATA");
 }

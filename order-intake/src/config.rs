@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::IntakeError;
+use crate::keys::IdKey;
 
 /// What an intake listens to, and its bounds. Every key has a default; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -21,6 +22,9 @@ pub struct IntakeConfig {
     /// The file with the 32 secret bytes that reservation ids are derived with; made if it is missing. Instances that
     /// serve the same buyers need the same one. Default `reservation-id.key` in `data_dir`.
     pub id_key_file: Option<PathBuf>,
+    /// The key itself, for a caller that has read and checked it; then the file is not looked at. No setting.
+    #[serde(skip)]
+    pub id_key: Option<IdKey>,
     /// Who may ask.
     pub auth: AuthConfig,
     /// How long a request waits for its decision unless it says otherwise (`Prefer: wait=N`), in ms. Default 2,000.
@@ -92,6 +96,7 @@ impl Default for IntakeConfig {
             shards: nz16(2),
             data_dir: PathBuf::from("holdfast-data"),
             id_key_file: None,
+            id_key: None,
             auth: AuthConfig::default(),
             wait_default_ms: nz64(2_000),
             wait_max_ms: nz64(30_000),

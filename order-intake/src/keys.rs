@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 pub use development::DevelopmentKeys;
 pub(crate) use public::{PublicKey, PublicKeys};
-pub(crate) use secret::IdKey;
+pub use secret::IdKey;
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]

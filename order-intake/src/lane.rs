@@ -8,6 +8,7 @@ use bytes::Bytes;
 use holdfast_contracts::command::BatchBuilder;
 use holdfast_contracts::decision::{DecisionBatch, decode_decisions};
 use holdfast_contracts::{IntakeId, Offset, OutSeq, PartitionId, Position, RequestTag};
+use holdfast_engine::{ReaderMark, ReaderMarks};
 use holdfast_log::{AppendError, AppendFailure, OrderedLog, ReadError, Record, StreamId, Ticket};
 
 use crate::answer::{self, NotWritten, Reply};
@@ -43,6 +44,8 @@ pub(crate) struct Lane {
     /// Commands before this tag are durable.
     durable: u64,
     read_from: Offset,
+    /// Keeps the log from forgetting decisions that were not read yet. None once they cannot be read on.
+    mark: Option<ReaderMark>,
     last_seq: Option<OutSeq>,
     records: Vec<Record>,
     /// The decisions cannot be read on.
@@ -67,8 +70,10 @@ impl Lane {
         intakes: Arc<[IntakeId]>,
         in_flight_max: usize,
         log: &dyn OrderedLog,
+        readers: &ReaderMarks,
     ) -> Self {
-        let read_from = log.watermarks(StreamId::inventory_decisions(partition)).end;
+        let decisions = StreamId::inventory_decisions(partition);
+        let read_from = log.watermarks(decisions).end;
         let mut builder = BatchBuilder::default();
         builder.start(intake, RequestTag(0));
         Self {
@@ -84,6 +89,7 @@ impl Lane {
             in_flight: VecDeque::new(),
             durable: 0,
             read_from,
+            mark: Some(readers.enter(decisions, read_from)),
             last_seq: None,
             records: Vec::new(),
             broken: false,
@@ -236,9 +242,19 @@ impl Lane {
             if let Err(error) = read {
                 self.fail(&error);
             }
+            self.mark_read();
             if !found {
                 return;
             }
+        }
+    }
+
+    /// Lets the log forget what was read, or anything if nothing will be read any more.
+    fn mark_read(&mut self) {
+        if self.broken {
+            self.mark = None;
+        } else if let Some(mark) = &self.mark {
+            mark.advance(self.read_from);
         }
     }
 
@@ -314,5 +330,46 @@ impl Lane {
         while self.in_flight.front().is_some_and(|front| front.end <= tag) {
             self.in_flight.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_contracts::decision::{BodyWriter, Envelope, write_chain, write_envelope};
+    use holdfast_contracts::{Chain, LogId, LogTime};
+    use holdfast_log::{Layout, SimulatedConfig, SimulatedLog};
+
+    use super::*;
+
+    const ONLY: PartitionId = PartitionId(0);
+    const DECISIONS: StreamId = StreamId::inventory_decisions(ONLY);
+
+    fn decide(log: &SimulatedLog, seq: u64) {
+        let mut record = Vec::new();
+        write_envelope(&mut record, Envelope { source_offset: Offset(seq), out_seq: OutSeq(seq) });
+        BodyWriter::new(&mut record).header(LogTime(1), IntakeId(9), RequestTag(seq));
+        write_chain(&mut record, Chain::default());
+        log.append(DECISIONS, record.into()).expect("the log takes it");
+    }
+
+    #[test]
+    fn what_a_lane_has_not_read_is_kept_for_it() {
+        let log = SimulatedLog::new(SimulatedConfig::new(LogId([1; 16]), Layout::inventory(1).unwrap()));
+        let (readers, mut waiters) = (ReaderMarks::default(), Waiters::new(1));
+        decide(&log, 1);
+        let intakes = Arc::from([IntakeId(1)]);
+        let mut lane = Lane::new(ONLY, IntakeId(1), intakes, 1, &log, &readers);
+        assert_eq!(readers.lowest(DECISIONS), Some(Offset(1)), "it reads on from where it began");
+        decide(&log, 2);
+        decide(&log, 3);
+        assert_eq!(readers.lowest(DECISIONS), Some(Offset(1)));
+        lane.read(&log, &mut waiters, &mut |_| {});
+        assert_eq!(readers.lowest(DECISIONS), Some(Offset(3)));
+
+        // One that cannot go on needs nothing any more.
+        decide(&log, 5);
+        lane.read(&log, &mut waiters, &mut |_| {});
+        assert!(lane.is_broken());
+        assert_eq!(readers.lowest(DECISIONS), None);
     }
 }

@@ -108,7 +108,8 @@ impl Shard {
         let in_flight_max = usize::from(config.records_in_flight_max.get());
         let lane = |number| {
             let intakes = Arc::clone(&shared.intakes);
-            Lane::new(PartitionId(number), intake, intakes, in_flight_max, shared.log.as_ref())
+            let (log, readers) = (shared.log.as_ref(), shared.sequencer.readers());
+            Lane::new(PartitionId(number), intake, intakes, in_flight_max, log, readers)
         };
         let partitions = shared.partitions as usize;
         Self {

@@ -51,7 +51,10 @@ impl Shared {
                 PublicKeys::one(DevelopmentKeys::open_or_create(&config.data_dir)?.public())
             }
         };
-        let ids = Ids::new(IdKey::open_or_create(&config.id_key_path())?);
+        let ids = Ids::new(match &config.id_key {
+            Some(key) => key.clone(),
+            None => IdKey::open_or_create(&config.id_key_path())?,
+        });
         let partitions = log.partitions(Topic::InventoryCommands);
         let shards = usize::from(config.shards.get());
         Ok(Self {

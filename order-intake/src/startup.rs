@@ -38,10 +38,8 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
             let number = status.partition.0 as usize;
             let Some(stage) = stages.get_mut(number) else { continue };
             let condition = match &status.state {
-                PartitionState::Stopped(reason) => {
-                    stopped(&shared, &status, &reason.to_string(), reason.advice());
-                    Condition::Stopped
-                }
+                // Why is said by whoever runs the sequencer.
+                PartitionState::Stopped(_) => Condition::Stopped,
                 PartitionState::Live => {
                     advance(&shared, stage, &status).await;
                     if matches!(stage, Stage::Ready) { Condition::Good } else { Condition::Starting }
@@ -63,13 +61,6 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
         }
         shared.health.announce();
         tokio::time::sleep(if shared.health.is_started() { LOOK } else { LOOK_STARTING }).await;
-    }
-}
-
-/// Says once why a partition stands still.
-fn stopped(shared: &Shared, status: &PartitionStatus, reason: &str, advice: &str) {
-    if shared.health.partition(status.partition) != Condition::Stopped {
-        tracing::error!(partition = status.partition.0, reason, advice, "a partition stands still");
     }
 }
 

@@ -90,3 +90,18 @@ fn the_log_is_opened_with_the_logs_own_defaults() {
     let worker = config.sequencer(1, LogId::default()).partitions[0].0.clone();
     assert_eq!(worker, WorkerConfig::new(PartitionId(0)));
 }
+
+#[test]
+fn every_partition_takes_the_room_that_is_asked_for() {
+    let text = "[sequencer]\nroom_for_ids = 3000\nroom_for_holds = 200";
+    let config = Loaded::parse(text).expect("fine").config;
+    for (_, machine) in config.sequencer(3, LogId::default()).partitions {
+        assert_eq!((machine.room_for_ids, machine.room_for_holds), (3_000, 200));
+    }
+    let (_, usual) = Config::default().sequencer(1, LogId::default()).partitions[0].clone();
+    assert_eq!(usual, MachineConfig::new(PartitionId(0), 1, LogId::default()));
+    for name in ["room_for_ids", "room_for_holds"] {
+        let text = format!("[sequencer]\n{name} = 1000000001");
+        Loaded::parse(&text).expect("understood").config.validate().expect_err("that is a slip of the pen");
+    }
+}

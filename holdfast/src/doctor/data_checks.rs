@@ -16,14 +16,14 @@ const BEHIND_MAX_MS: u64 = 1_000;
 
 pub(super) fn all(subject: &Subject) -> Vec<Finding> {
     let data = &subject.data;
-    if !data.log().exists() && !matches!(data.identity(), Ok(Some(_))) {
+    if data.must_be_one().is_err() {
         return vec![Finding::ok("log", "there is none yet; it is created at the first start")];
     }
     let log = match data.read_log() {
         Ok(log) => log,
         Err(failure) => return vec![Finding::from_failure("log", failure)],
     };
-    let mut findings = vec![identity(subject, &log), last_time(&log)];
+    let mut findings = vec![identity(subject, &log), id_key(subject, &log), last_time(&log)];
     match data.read_checkpoints() {
         Ok(None) => findings.push(Finding::ok("checkpoints", "there are none yet")),
         Ok(Some(db)) => findings.extend(partitions(&log).map(|partition| checkpoint(&log, &db, partition))),
@@ -52,6 +52,22 @@ fn identity(subject: &Subject, log: &ReadOnlyLog) -> Finding {
             format!("set partitions back to {has}: the count is pinned when a log is created"),
         ),
         _ => Finding::ok("log", found),
+    }
+}
+
+/// Whether the reservation ids of this log come from the key that is there.
+fn id_key(subject: &Subject, log: &ReadOnlyLog) -> Finding {
+    const NAME: &str = "reservation id key";
+    let checked = subject.data.identity().and_then(|identity| {
+        let pinned = identity.and_then(|it| it.id_key);
+        let key = crate::id_key::check(&subject.intake.id_key_path(), pinned.as_deref(), log)?;
+        Ok((key.is_some(), pinned.is_some()))
+    });
+    match checked {
+        Ok((true, true)) => Finding::ok(NAME, "it is the one this log was begun with"),
+        Ok((true, false)) => Finding::ok(NAME, "it is there, and is pinned at the next start"),
+        Ok((false, _)) => Finding::ok(NAME, "there is none yet; it is made at the first start"),
+        Err(failure) => Finding::from_failure(NAME, failure),
     }
 }
 

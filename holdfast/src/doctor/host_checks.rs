@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use holdfast_engine::rocks::ROCKSDB_VERSION;
+use holdfast_intake::IntakeConfig;
 use rustix::fs::{OFlags, statvfs};
 use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
 use crate::data::DataDir;
 use crate::failure::causes;
-use crate::up::FILES_BESIDE;
+use crate::up::{connections_within, files_beside};
 
 /// Three segments of the log, without which a server does not begin.
 const SPACE_NEEDED: u64 = 192 << 20;
@@ -91,14 +92,31 @@ impl Drop for Scratch {
     }
 }
 
-pub(super) fn directory(path: &Path) -> Finding {
+/// Whether there is anything in a directory that a server or a file system would not put there.
+fn is_in_use(path: &Path) -> bool {
+    let known = |name: &str| name == "lost+found" || name.starts_with(SCRATCH) || name.ends_with(".key");
+    let names =
+        fs::read_dir(path).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.file_name());
+    names.into_iter().any(|name| !known(&name.to_string_lossy()))
+}
+
+pub(super) fn directory(data: &DataDir) -> Finding {
+    let path = data.root();
     let scratch = Scratch::in_directory(path);
     let place = nearest(path);
     match scratch.create(OFlags::empty()) {
-        Ok(_) if path.is_dir() => Finding::ok("data directory", format!("{} can be written", path.display())),
-        Ok(_) => Finding::ok(
+        Ok(_) if data.must_be_one().is_ok() => {
+            Finding::ok("data directory", format!("{} can be written", path.display()))
+        }
+        Ok(_) if is_in_use(path) => Finding::fail(
             "data directory",
-            format!("{} is not there yet and can be made in {}", path.display(), place.display()),
+            format!("{} holds other files, and no data of a server", path.display()),
+            "name the right one with --data or HOLDFAST_DATA",
+        ),
+        Ok(_) => Finding::warn(
+            "data directory",
+            format!("no server has run on {} yet; it can be made in {}", path.display(), place.display()),
+            "nothing, if this is before the first `holdfast up`; else name the right one with --data",
         ),
         Err(error) => Finding::fail(
             "data directory",
@@ -164,25 +182,27 @@ pub(super) fn flush(path: &Path) -> Finding {
     }
 }
 
-pub(super) fn open_files(connections_max: u64) -> Finding {
-    let limit = getrlimit(Resource::Nofile);
+pub(super) fn open_files(intake: &IntakeConfig) -> Finding {
     // A server raises its own limit as far as it may.
-    let now = limit.maximum.unwrap_or(u64::MAX);
-    let needed = connections_max + FILES_BESIDE;
-    let found = match limit.maximum {
-        Some(most) => {
-            format!("{most} open files allowed, {needed} needed for {connections_max} connections")
-        }
-        None => "any number of open files allowed".to_owned(),
+    let Some(most) = getrlimit(Resource::Nofile).maximum else {
+        return Finding::ok("open files", "any number of open files allowed");
     };
-    if now >= needed {
+    within(most, intake)
+}
+
+/// Whether so many open files are enough for the connections that are wanted.
+fn within(most: u64, intake: &IntakeConfig) -> Finding {
+    let (wanted, possible) = (intake.connections_max, connections_within(most, intake));
+    let needed = u64::from(wanted.get()) + files_beside(intake);
+    let found = format!("{most} open files allowed, {needed} needed for {wanted} connections");
+    if most >= needed {
         return Finding::ok("open files", found);
     }
     Finding::warn(
         "open files",
-        found,
+        format!("{found}; there may be {possible}"),
         format!(
-            "ulimit -n {needed}, or LimitNOFILE={needed} in the service; or lower intake.connections_max"
+            "ulimit -n {needed}, or LimitNOFILE={needed} in the service; or intake.connections_max = {possible}"
         ),
     )
 }
@@ -237,7 +257,7 @@ pub(super) fn key_files(files: &[PathBuf]) -> Vec<Finding> {
                 format!("chmod 600 {shown}"),
             ),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Finding::ok("key file", format!("{shown} is not there yet and is made at the first start"))
+                Finding::ok("key file", format!("{shown} is not there; a first start makes it"))
             }
             Err(error) => {
                 Finding::fail("key file", format!("{shown}: {}", causes(&error)), "let its owner read it")
@@ -258,4 +278,22 @@ pub(super) fn rocksdb() -> Finding {
         format!("{linked} is loaded, {expected} was tested"),
         "let the loader find the one that was tested, or build with the bundled one",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn too_few_open_files_leave_fewer_connections_and_are_no_failure() {
+        let intake = IntakeConfig::default();
+        let needed = 20_000 + files_beside(&intake);
+        assert_eq!(within(needed, &intake).verdict, Verdict::Ok);
+        let one_less = within(needed - 1, &intake);
+        assert_eq!(one_less.verdict, Verdict::Warn);
+        assert!(one_less.found.ends_with("there may be 19999"), "{}", one_less.found);
+        assert_eq!(connections_within(10, &intake).get(), 2, "each thread has one at least");
+        assert_eq!(connections_within(u64::MAX, &intake), intake.connections_max);
+    }
 }

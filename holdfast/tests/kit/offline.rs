@@ -14,12 +14,15 @@ use holdfast_contracts::{
 use holdfast_core::{Machine, MachineConfig};
 use holdfast_engine::rocks::CheckpointDb;
 use holdfast_engine::{Sequencer, SequencerConfig, WorkerConfig};
+use holdfast_intake::keys::IdKey;
 use holdfast_log::{AppendError, EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, StreamId, doorbell};
 
 /// Nothing waits that long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const PARTITIONS: u32 = 2;
 pub(crate) const SKU: &str = "A1";
+/// The key of reservation ids in a data directory.
+pub(crate) const ID_KEY: &str = "reservation-id.key";
 
 /// An id as tests number them.
 pub(crate) fn id(n: u8) -> ReservationId {
@@ -39,6 +42,7 @@ impl Offline {
 
     pub(crate) fn open_with(data: &Path, change: impl Fn(&mut EmbeddedConfig)) -> Self {
         std::fs::create_dir_all(data).expect("the directory can be made");
+        IdKey::open_or_create(&data.join(ID_KEY)).expect("the key can be made");
         let mut config = EmbeddedConfig::new(Layout::inventory(PARTITIONS).expect("fine"));
         config.segment_bytes = 16 << 20;
         change(&mut config);

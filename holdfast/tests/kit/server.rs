@@ -1,12 +1,13 @@
 //! A running server: started on a free port, asked over HTTP, ended by its own process id.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use ureq::Agent;
 
 use super::offline::PATIENCE;
@@ -54,7 +55,7 @@ impl Server {
         Self { child, stdout, base }
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         let id = i32::try_from(self.child.id()).expect("a process id");
         Pid::from_raw(id).expect("not 0")
     }
@@ -68,21 +69,10 @@ impl Server {
     /// Asks it to end; says its exit code and what else it wrote to stdout.
     pub(crate) fn stop(mut self, signal: Signal) -> (Option<i32>, String) {
         kill_process(self.pid(), signal).expect("it is there");
-        let code = self.wait();
+        let code = wait(&mut self.child).expect("the server ends").code();
         let mut rest = String::new();
         std::io::Read::read_to_string(&mut self.stdout, &mut rest).expect("text");
         (code, rest)
-    }
-
-    fn wait(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it is ours") {
-                return status.code();
-            }
-            assert!(Instant::now() < deadline, "the server does not end");
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
     }
 
     /// Sends a request.
@@ -128,6 +118,18 @@ impl Server {
     }
 }
 
+/// Waits until a process has ended, at most for as long as anything takes.
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().expect("it is ours") {
+            return Some(status);
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    None
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended already.
@@ -160,4 +162,32 @@ pub(crate) fn open_sale(data: &Path, units: u64, terms: &str) {
     run(data, &["sale", "define", file]).json();
     let opened = run(data, &["sale", "open", "spring"]).json();
     assert_eq!(opened["state"], "open", "{opened}");
+}
+
+/// A data directory in a directory of its own, so that a test's other files lie beside it.
+pub(crate) fn directory() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).expect("it can be made");
+    (directory, data)
+}
+
+/// Runs `up` where it must not start.
+#[track_caller]
+pub(crate) fn refused(data: &Path, arguments: &[&str], exit: i32, code: &str) -> Ran {
+    let all: Vec<_> = ["up", "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
+    let mut command = holdfast();
+    command.arg("--data").arg(data).args(["--output", "json"]).args(all);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("the binary runs");
+    // What it says fits into the pipes.
+    if wait(&mut child).is_none() {
+        child.kill().expect("it is there");
+        panic!("it started, and should have refused with {code}: {:?}", child.wait_with_output());
+    }
+    let ran = Ran::of(child.wait_with_output().expect("it ended"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (exit, ""), "{ran:?}");
+    assert_eq!(ran.problem()["code"], code, "{ran:?}");
+    assert!(ran.problem()["advice"].as_str().is_some_and(|it| !it.is_empty()), "no advice: {ran:?}");
+    ran
 }

@@ -9,7 +9,7 @@ use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
 
-use super::secret::read_or_create;
+use super::secret::{read_if_there, read_or_create};
 use super::{KeyError, PublicKey};
 
 /// The file of the key pair in a data directory.
@@ -38,17 +38,30 @@ impl DevelopmentKeys {
     /// [`KeyError`], also when others may read the file.
     pub fn open_or_create(data_dir: &Path) -> Result<Self, KeyError> {
         let file = data_dir.join(FILE);
-        let malformed = |what: &str| KeyError::Malformed { file: file.clone(), what: what.to_owned() };
         let pem = read_or_create(&file, || {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|_| KeyError::Random)?;
             let pem = SigningKey::from_bytes(&seed).to_pkcs8_pem(LineEnding::LF);
-            pem.map(|pem| pem.as_bytes().to_vec()).map_err(|_| malformed("the key cannot be written as PEM"))
+            let malformed = |_| malformed(&file, "the key cannot be written as PEM");
+            pem.map(|pem| pem.as_bytes().to_vec()).map_err(malformed)
         })?;
-        let text = std::str::from_utf8(&pem).map_err(|_| malformed("not a PEM file"))?;
+        Self::of(&file, &pem)
+    }
+
+    /// Reads the key pair of a data directory. None if there is none.
+    ///
+    /// # Errors
+    /// [`KeyError`], also when others may read the file.
+    pub fn open(data_dir: &Path) -> Result<Option<Self>, KeyError> {
+        let file = data_dir.join(FILE);
+        read_if_there(&file)?.map(|pem| Self::of(&file, &pem)).transpose()
+    }
+
+    fn of(file: &Path, pem: &[u8]) -> Result<Self, KeyError> {
+        let text = std::str::from_utf8(pem).map_err(|_| malformed(file, "not a PEM file"))?;
         let signing = SigningKey::from_pkcs8_pem(text)
-            .map_err(|_| malformed("not an Ed25519 private key in PKCS #8"))?;
-        let der = signing.to_pkcs8_der().map_err(|_| malformed("the key cannot be written as DER"))?;
+            .map_err(|_| malformed(file, "not an Ed25519 private key in PKCS #8"))?;
+        let der = signing.to_pkcs8_der().map_err(|_| malformed(file, "the key cannot be written as DER"))?;
         let encoding = EncodingKey::from_ed_der(der.as_bytes());
         Ok(Self { signing, encoding })
     }
@@ -71,6 +84,10 @@ impl DevelopmentKeys {
         let public = self.signing.verifying_key();
         PublicKey { kid: None, algorithm: Algorithm::EdDSA, key: DecodingKey::from_ed_der(public.as_bytes()) }
     }
+}
+
+fn malformed(file: &Path, what: &str) -> KeyError {
+    KeyError::Malformed { file: file.to_owned(), what: what.to_owned() }
 }
 
 impl std::fmt::Debug for DevelopmentKeys {

@@ -10,22 +10,66 @@ use super::KeyError;
 /// No secret is larger.
 const SECRET_BYTES_MAX: u64 = 4_096;
 
+/// What a fingerprint is derived for; a key used in this way tells nothing about its other uses.
+const FINGERPRINT: &str = "holdfast reservation id key, fingerprint, 1";
+const FINGERPRINT_BYTES: usize = 16;
+
 /// The 32 bytes that reservation ids and customers' pseudonyms are derived with.
-#[derive(Clone)]
-pub(crate) struct IdKey(pub(crate) [u8; 32]);
+///
+/// Another key gives every customer another pseudonym and every idempotency key another reservation id: whatever was
+/// decided with this one cannot be found again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdKey(pub(crate) [u8; 32]);
 
 impl IdKey {
-    /// Reads the key, or makes one if the file is missing.
-    pub(crate) fn open_or_create(file: &Path) -> Result<Self, KeyError> {
+    /// Reads the key. None if there is no such file.
+    ///
+    /// # Errors
+    /// [`KeyError`], also when others may read the file.
+    pub fn read(file: &Path) -> Result<Option<Self>, KeyError> {
+        read_if_there(file)?.map(|bytes| Self::of(file, &bytes)).transpose()
+    }
+
+    /// Reads the key, or makes one if the file is missing. Either way it is durable then.
+    ///
+    /// # Errors
+    /// [`KeyError`], also when others may read the file.
+    pub fn open_or_create(file: &Path) -> Result<Self, KeyError> {
         let bytes = read_or_create(file, || {
             let mut key = vec![0; 32];
             getrandom::fill(&mut key).map_err(|_| KeyError::Random)?;
             Ok(key)
         })?;
+        let key = Self::of(file, &bytes)?;
+        // Whoever made it may have been interrupted before it was.
+        let io = |source| KeyError::Io { file: file.to_owned(), source };
+        File::open(file).and_then(|key| key.sync_all()).map_err(io)?;
+        File::open(directory_of(file)).and_then(|it| it.sync_all()).map_err(io)?;
+        Ok(key)
+    }
+
+    fn of(file: &Path, bytes: &[u8]) -> Result<Self, KeyError> {
         let what = || format!("expected exactly 32 bytes, found {}", bytes.len());
-        let key = <[u8; 32]>::try_from(bytes.as_slice());
+        let key = <[u8; 32]>::try_from(bytes);
         key.map(Self).map_err(|_| KeyError::Malformed { file: file.to_owned(), what: what() })
     }
+
+    /// What tells this key from another and says nothing else about it: 32 hexadecimal digits.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let derived = blake3::derive_key(FINGERPRINT, &self.0);
+        derived[..FINGERPRINT_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl std::fmt::Debug for IdKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IdKey").finish_non_exhaustive()
+    }
+}
+
+fn directory_of(file: &Path) -> &Path {
+    file.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Reads a secret, or writes the one that `make` makes. Of several processes that find none, one makes it.
@@ -34,12 +78,11 @@ pub(super) fn read_or_create(
     make: impl FnOnce() -> Result<Vec<u8>, KeyError>,
 ) -> Result<Vec<u8>, KeyError> {
     let io = |source| KeyError::Io { file: file.to_owned(), source };
-    match read(file) {
-        Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-        other => return other,
+    if let Some(secret) = read_if_there(file)? {
+        return Ok(secret);
     }
     let secret = make()?;
-    let directory = file.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = directory_of(file);
     fs::create_dir_all(directory).map_err(io)?;
     // Written aside and linked into place whole: nobody reads half a key, and nobody's key is replaced.
     let aside = directory.join(format!(".{}.{}", std::process::id(), nonce()?));
@@ -59,6 +102,14 @@ pub(super) fn read_or_create(
 
 fn nonce() -> Result<u64, KeyError> {
     getrandom::u64().map_err(|_| KeyError::Random)
+}
+
+/// Reads a secret. None if there is no such file.
+pub(super) fn read_if_there(file: &Path) -> Result<Option<Vec<u8>>, KeyError> {
+    match read(file) {
+        Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, KeyError> {
@@ -97,6 +148,25 @@ mod tests {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
             assert!(matches!(IdKey::open_or_create(&file), Err(KeyError::ReadableByOthers(_))));
         }
+    }
+
+    #[test]
+    fn a_fingerprint_is_that_of_one_key_and_not_the_key() {
+        let (one, other) = (IdKey([7; 32]), IdKey([8; 32]));
+        assert_eq!(one.fingerprint(), one.clone().fingerprint());
+        assert_ne!(one.fingerprint(), other.fingerprint());
+        assert_eq!(one.fingerprint().len(), 2 * FINGERPRINT_BYTES);
+        assert!(!one.fingerprint().contains("0707"), "the key shows: {}", one.fingerprint());
+    }
+
+    #[test]
+    fn a_missing_key_is_only_made_when_that_is_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("id.key");
+        assert_eq!(IdKey::read(&file).unwrap(), None);
+        assert!(!file.exists());
+        let made = IdKey::open_or_create(&file).unwrap();
+        assert_eq!(IdKey::read(&file).unwrap(), Some(made));
     }
 
     #[test]

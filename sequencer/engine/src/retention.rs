@@ -41,7 +41,8 @@ impl ReaderMarks {
     }
 
     /// The first record that a reader of the stream still needs, if there is a reader.
-    fn lowest(&self, stream: StreamId) -> Option<Offset> {
+    #[must_use]
+    pub fn lowest(&self, stream: StreamId) -> Option<Offset> {
         let mut marks = self.marks();
         let readers = marks.get_mut(&stream)?;
         readers.retain(|mark| mark.strong_count() > 0);

@@ -14,6 +14,7 @@ use holdfast_contracts::PartitionId;
 use holdfast_log::{Doorbell, OrderedLog, doorbell};
 
 use crate::machine::Machine;
+use crate::retention::ReaderMarks;
 use crate::status::{PartitionState, PartitionStatus};
 use crate::stop::StopReason;
 use crate::store::CheckpointStore;
@@ -73,6 +74,7 @@ pub struct Sequencer<M> {
 struct Shared<M> {
     partitions: Vec<Partition>,
     threads: Vec<Mailbox<M>>,
+    readers: Arc<ReaderMarks>,
 }
 
 struct Mailbox<M> {
@@ -156,7 +158,11 @@ impl<M: Machine> Sequencer<M> {
             status: Mutex::new(PartitionStatus::new(worker.partition, Role::Active)),
             standby: Mutex::new(None),
         });
-        let shared = Arc::new(Shared { partitions: partitions.collect(), threads: mailboxes });
+        let shared = Arc::new(Shared {
+            partitions: partitions.collect(),
+            threads: mailboxes,
+            readers: Arc::default(),
+        });
         let handles = ears.into_iter().enumerate().map(|(number, (inbox, listener))| {
             let role = if number < threads { Role::Active } else { Role::Standby };
             let mine = config.partitions.iter().skip(number % threads).step_by(threads).cloned();
@@ -185,6 +191,12 @@ impl<M: Machine> Sequencer<M> {
     #[must_use]
     pub fn statuses(&self) -> Vec<PartitionStatus> {
         self.shared.partitions.iter().map(|partition| lock(&partition.status).clone()).collect()
+    }
+
+    /// Where whoever reads these partitions' logs in this process enters, so that retention leaves what it still needs.
+    #[must_use]
+    pub fn readers(&self) -> &Arc<ReaderMarks> {
+        &self.shared.readers
     }
 
     /// What the standby of a partition says of itself.
