@@ -38,6 +38,7 @@ struct Server {
     data: DataDir,
     intake: Intake,
     sequencer: Arc<Sequencer<Machine>>,
+    checkpoints: Arc<CheckpointDb>,
     log: Arc<dyn OrderedLog>,
     watch: Watch,
     retention: Retention,
@@ -111,6 +112,7 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
         data,
         intake,
         sequencer,
+        checkpoints: db,
         log,
     })
 }
@@ -265,6 +267,7 @@ impl Server {
             let statuses = self.sequencer.statuses();
             self.watch.look(&statuses, &self.log.status());
             self.watch.look_at_retention(&self.retention.statuses());
+            self.watch.look_at_checkpoints(self.checkpoints.waits_for_room());
         }
         Ok(())
     }
@@ -284,6 +287,7 @@ impl Server {
                 "not every last checkpoint was written in time; the next start replays more of the log"
             );
         }
+        drop(self.checkpoints);
         self.log.close();
         tracing::info!("ended");
         Ok(())

@@ -27,6 +27,7 @@ pub(super) struct Watch {
     partitions: BTreeMap<PartitionId, Said>,
     log: Option<Status>,
     forgotten: BTreeMap<PartitionId, (Offset, bool)>,
+    checkpoints_wait: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,21 @@ impl Watch {
                     "nothing more is forgotten, and the log grows: look at the checkpoint with `holdfast doctor`"
                 );
             }
+        }
+    }
+
+    /// Says when checkpoints begin to wait for room on the disk, and when they go on.
+    pub(super) fn look_at_checkpoints(&mut self, wait_for_room: bool) {
+        if std::mem::replace(&mut self.checkpoints_wait, wait_for_room) == wait_for_room {
+            return;
+        }
+        if wait_for_room {
+            tracing::error!(
+                "THERE IS NO ROOM FOR CHECKPOINTS: partitions go on, but the next start replays more of the log, and nothing \
+                 of it can be forgotten. Make room"
+            );
+        } else {
+            tracing::info!("checkpoints are written again");
         }
     }
 

@@ -236,6 +236,8 @@ fn outputs_that_were_forgotten_are_not_said_again() {
 
 /// As many requests as the small machine of these tests can remember, in batches of 2,000.
 const BATCHES: u64 = 400;
+/// Two that are needed or wanted, the one being written, and two that are prepared.
+const SEGMENTS_MAX: usize = 5;
 
 fn segments(directory: &Path) -> usize {
     let files = std::fs::read_dir(directory.join("log"))
@@ -272,9 +274,11 @@ fn the_embedded_log_of_a_running_sequencer_stays_small_and_a_crash_loses_nothing
                 most = segments(directory.path()).max(most);
             }
         }
+        // The log may want to forget a last segment that it cannot: where one ends exactly with the last command, the
+        // record that the checkpoint is checked against is in it.
         wait_for(log.as_ref(), DECISIONS, || {
-            let status = &sequencer.statuses()[0];
-            (status.next_offset.0 > BATCHES && !log.wants_trim()).then_some(())
+            let decided = sequencer.statuses()[0].next_offset.0 > BATCHES;
+            (decided && segments(directory.path()) <= SEGMENTS_MAX).then_some(())
         });
         assert!(log.watermarks(COMMANDS).low > Offset(0) && log.watermarks(DECISIONS).low > Offset(0));
         let (_, status) = retention.statuses().remove(0);
@@ -283,7 +287,8 @@ fn the_embedded_log_of_a_running_sequencer_stays_small_and_a_crash_loses_nothing
         // Everything is dropped without a word.
     };
     let (log, db) = (open_log(), kit::open_db(directory.path()));
-    assert!(segments(directory.path()) <= 5, "{} segments, {most} at most", segments(directory.path()));
+    let now = segments(directory.path());
+    assert!(now <= SEGMENTS_MAX, "{now} segments, {most} at most");
     let sequencer = start(&log, &db, false);
     // Retries of the first and of the last requests, and new ones: the first answers are still known.
     let last = BATCHES * 2_000;
