@@ -16,6 +16,7 @@ use crate::failure::{Exit, Failure};
 const LOOKS_MAX: u32 = 8;
 
 const PRODUCTION: &str = "production";
+const DEVELOPMENT: &str = "development";
 
 /// A data directory, which may not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,14 +136,18 @@ impl DataDir {
 
     /// Writes down the mode a server runs in, for `token` to know.
     pub(crate) fn note_mode(&self, production: bool) -> Result<(), Failure> {
-        let mode = if production { PRODUCTION } else { "development" };
+        let mode = if production { PRODUCTION } else { DEVELOPMENT };
         replace(&self.mode_file(), format!("{mode}\n").as_bytes())
             .map_err(|error| Failure::of("DATA_DIRECTORY", "writing to the data directory", &error))
     }
 
-    /// Whether the last server ran in production mode.
+    /// Whether the last server ran in production mode. What cannot be read is taken for it: development tokens must
+    /// not open production data because a file was damaged.
     pub(crate) fn is_in_production(&self) -> bool {
-        fs::read_to_string(self.mode_file()).is_ok_and(|mode| mode.trim() == PRODUCTION)
+        match fs::read_to_string(self.mode_file()) {
+            Ok(mode) => mode.trim() != DEVELOPMENT,
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        }
     }
 
     /// The server listens no more.

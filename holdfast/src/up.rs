@@ -69,8 +69,8 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
         return Err(Failure::new(
             Exit::Failed,
             "PRODUCTION_DATA",
-            "a server has run in production mode on this data directory, and no keys are configured now: anybody \
-             with a development token could change it",
+            "a server has run in production mode on this data directory (or its file `mode` is damaged), and no keys are \
+             configured now: anybody with a development token could change it",
         )
         .advise("start it with its settings; if it is production data no more, remove the file `mode` in it"));
     }

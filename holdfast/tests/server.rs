@@ -352,6 +352,12 @@ fn production_runs_with_configured_keys_and_gives_no_tokens() {
     assert_eq!(log_of(&data).matches("DEVELOPMENT MODE").count(), 1, "only before it was production");
     // The settings left away by mistake must not open production data to development tokens.
     self::refused(&data, &[], 1, "PRODUCTION_DATA");
+    // Nor must a file that was damaged.
+    for damaged in ["qroduction\n", "", "\u{fffd}"] {
+        fs::write(data.join("mode"), damaged).expect("written");
+        self::refused(&data, &[], 1, "PRODUCTION_DATA");
+        assert_eq!(run(&data, &["token", "--subject", "buyer"]).problem()["code"], "NO_DEVELOPMENT_TOKENS");
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ struct Said {
     state: &'static str,
     clock_suspect: bool,
     rebuilds: u32,
+    was_damaged: bool,
 }
 
 impl Watch {
@@ -96,6 +97,7 @@ impl Watch {
             state: status.state.name(),
             clock_suspect: status.clock_suspect,
             rebuilds: status.rebuilds,
+            was_damaged: status.checkpoint_damage.is_some(),
         };
         let before = std::mem::replace(said, now);
         if now.rebuilds > before.rebuilds {
@@ -103,6 +105,13 @@ impl Watch {
                 partition,
                 rebuilds = now.rebuilds,
                 "the partition was rebuilt from checkpoint and log"
+            );
+        }
+        if let Some(damage) = status.checkpoint_damage.as_ref().filter(|_| !before.was_damaged) {
+            tracing::error!(
+                partition,
+                damage,
+                "the checkpoint was DAMAGED; an older one or the log stands in for it and nothing is lost. Look at the disk"
             );
         }
         if now.clock_suspect && !before.clock_suspect {

@@ -59,7 +59,11 @@ impl CheckpointDb {
         // A checkpoint is written once and read after a crash. Around the page cache a flush costs a quarter of the processor
         // time, for the machine it runs beside.
         options.set_use_direct_io_for_flush_and_compaction(takes_direct_io(directory));
-        let db = DB::open(&options, directory).map_err(|error| database("opening it", error))?;
+        let is_there = directory.read_dir().is_ok_and(|mut files| files.next().is_some());
+        let db = DB::open(&options, directory).map_err(|error| match error {
+            error if is_there && misses_a_file(&error) => StoreError::Damaged(error.into_string()),
+            error => database("opening it", error),
+        })?;
         let db = Arc::new(db);
         // A store has one checkpoint under way, so there is never more in it than the state of all partitions.
         let (jobs, inbox) = unbounded();
@@ -286,7 +290,7 @@ impl CheckpointStore for RocksStore {
 
 /// The anchor in what was read under its key.
 fn anchor(stored: Result<Option<Vec<u8>>, rocksdb::Error>) -> Result<Option<Anchor>, StoreError> {
-    let Some(stored) = stored.map_err(|error| database("reading it", error))? else { return Ok(None) };
+    let Some(stored) = stored.map_err(unreadable)? else { return Ok(None) };
     let anchor = Anchor::from_bytes(&stored);
     anchor.map(Some).ok_or_else(|| StoreError::Damaged("its anchor cannot be read".to_owned()))
 }
@@ -301,7 +305,7 @@ fn load(db: &DB, partition: PartitionId, visit: &mut PageVisitor<'_>) -> Result<
     read.set_iterate_upper_bound(page_key(partition, ANCHOR, 0));
     let from = prefix(partition);
     for page in moment.iterator_opt(IteratorMode::From(&from, Direction::Forward), read) {
-        let (key, bytes) = page.map_err(|error| database("reading it", error))?;
+        let (key, bytes) = page.map_err(unreadable)?;
         let (kind, number) = page_of(&key)
             .ok_or_else(|| StoreError::Damaged("it has a key that is not a page's".to_owned()))?;
         visit(kind, number, &bytes)?;
@@ -363,6 +367,20 @@ fn database(doing: &'static str, error: rocksdb::Error) -> StoreError {
         ErrorKind::Corruption | ErrorKind::Incomplete => StoreError::Damaged(error.into_string()),
         _ => StoreError::Database { doing, source: Arc::new(error) },
     }
+}
+
+/// What was written cannot be read. A file that is missing is damage like any other.
+fn unreadable(error: rocksdb::Error) -> StoreError {
+    if misses_a_file(&error) {
+        StoreError::Damaged(error.into_string())
+    } else {
+        database("reading it", error)
+    }
+}
+
+/// The database has no code of its own for it, only the words of the system.
+fn misses_a_file(error: &rocksdb::Error) -> bool {
+    error.as_ref().contains("No such file or directory")
 }
 
 /// A name beside the directory that nothing has yet.

@@ -52,6 +52,8 @@ pub struct PartitionStatus {
     pub checkpoint_offset: Offset,
     /// Bytes of the last checkpoint.
     pub checkpoint_bytes: u64,
+    /// What was wrong with the checkpoint it began from, if an older one or the log had to stand in for it.
+    pub checkpoint_damage: Option<String>,
     /// Log time.
     pub log_time: LogTime,
     /// Log time stands still until ticks agree.
@@ -76,6 +78,7 @@ impl PartitionStatus {
             outputs_unacknowledged: 0,
             checkpoint_offset: Offset(0),
             checkpoint_bytes: 0,
+            checkpoint_damage: None,
             log_time: LogTime(0),
             clock_suspect: false,
             backlog: false,

@@ -130,6 +130,8 @@ pub struct Worker<M, S> {
     tick: tick::Ticker,
     records: Vec<Record>,
     commands_applied: u64,
+    /// What was wrong with the checkpoint, if something else had to stand in for it.
+    damage: Option<String>,
     /// For a planted bug only.
     #[cfg(feature = "mutant-12")]
     wall: LogTime,
@@ -322,6 +324,12 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     #[must_use]
     pub const fn records_applied(&self) -> u64 {
         self.commands_applied
+    }
+
+    /// What was wrong with the last checkpoint, if an older one or the log had to stand in for it.
+    #[must_use]
+    pub fn checkpoint_damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     /// Outputs not yet acknowledged by the log.

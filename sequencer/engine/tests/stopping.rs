@@ -187,6 +187,7 @@ fn a_damaged_checkpoint_of_a_whole_log_is_replaced_by_the_log() {
     let db = db_at(directory.path());
     let mut worker = run(&log, &db).expect("the log makes up for it");
     assert_eq!((worker.records_applied(), worker.next_offset()), (3, Offset(3)));
+    assert!(worker.checkpoint_damage().is_some(), "and it is not kept quiet");
     assert_eq!(records(log.as_ref(), DECISIONS), outputs, "and nothing is said again");
     // The next checkpoint stands on its own.
     let digest = worker.machine().digest();
@@ -194,6 +195,43 @@ fn a_damaged_checkpoint_of_a_whole_log_is_replaced_by_the_log() {
     drop(worker);
     let worker = run(&log, &db).expect("the new checkpoint is whole");
     assert_eq!((worker.records_applied(), worker.machine().digest()), (0, digest));
+    assert_eq!(worker.checkpoint_damage(), None);
+}
+
+#[test]
+fn a_missing_file_of_a_checkpoint_is_damage_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = saved(directory.path());
+    let place = directory.path().join("checkpoints");
+    let blobs = |place: &Path| -> Vec<_> {
+        let files = std::fs::read_dir(place).expect("it can be read").map(|it| it.expect("a file").path());
+        files.filter(|path| path.extension().is_some_and(|it| it == "blob")).collect()
+    };
+    let missing = blobs(&place);
+    assert!(!missing.is_empty());
+    missing.iter().for_each(|blob| std::fs::remove_file(blob).expect("it can be removed"));
+    let db = db_at(directory.path());
+    let mut worker = run(&log, &db).expect("the log makes up for it");
+    assert_eq!(worker.records_applied(), 3);
+    assert!(worker.checkpoint_damage().is_some());
+    let digest = worker.machine().digest();
+    save(&mut worker).expect("the next checkpoint stands on its own");
+    drop((worker, db));
+    let db = db_at(directory.path());
+    let worker = run(&log, &db).expect("the new checkpoint is whole");
+    assert_eq!((worker.records_applied(), worker.machine().digest()), (0, digest));
+}
+
+#[test]
+fn a_database_without_its_manifest_is_set_aside() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = saved(directory.path());
+    let place = directory.path().join("checkpoints");
+    let current = std::fs::read_to_string(place.join("CURRENT")).expect("it names the manifest");
+    std::fs::remove_file(place.join(current.trim())).expect("it can be removed");
+    let (db, aside) = holdfast_engine::rocks::CheckpointDb::open_or_set_aside(&place).expect("a new one");
+    assert!(aside.is_some_and(|aside| aside.join("CURRENT").exists()));
+    assert_eq!(run(&log, &db).expect("the log makes up for it").records_applied(), 3);
 }
 
 #[test]

@@ -117,6 +117,7 @@ impl<M: Machine, S: CheckpointStore> Slot<M, S> {
             status.outputs_unacknowledged = worker.outputs_unacknowledged();
             status.checkpoint_offset = worker.checkpoint().next_offset;
             status.checkpoint_bytes = worker.checkpoint_bytes();
+            status.checkpoint_damage = worker.checkpoint_damage().map(str::to_owned);
             status.log_time = worker.machine().now();
             status.clock_suspect = worker.machine().clock_is_suspect();
             status.backlog = worker.machine().has_backlog();

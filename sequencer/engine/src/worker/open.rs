@@ -42,7 +42,9 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         if let Ok(Some(written)) = store.anchor() {
             check_anchor(&written, &beginning, marks.low, marks.end)?;
         }
-        let (state, anchor) = match load::<M>(machine, |visit| store.load(visit)) {
+        let loaded = load::<M>(machine, |visit| store.load(visit));
+        let damage = loaded.as_ref().err().filter(|error| error.is_damage()).map(ToString::to_string);
+        let (state, anchor) = match loaded {
             Ok(Some(loaded)) => loaded,
             Ok(None) if marks.low == Offset(0) => (M::fresh(machine), beginning.clone()),
             Ok(None) => {
@@ -87,6 +89,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             tick: tick::Ticker::default(),
             records: Vec::new(),
             commands_applied: 0,
+            damage,
             #[cfg(feature = "mutant-12")]
             wall: holdfast_contracts::LogTime(0),
             machine: state,
