@@ -61,11 +61,13 @@ pub struct Settings {
     pub worker: WorkerConfig,
     /// Whether there is a warm standby.
     pub standby: bool,
+    /// Ids and holds that the machine is told to expect, as an operator does before a sale (`sequencer.room_for_ids`).
+    pub room: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { worker: WorkerConfig::new(ONLY), standby: false }
+        Self { worker: WorkerConfig::new(ONLY), standby: false, room: 0 }
     }
 }
 
@@ -114,8 +116,13 @@ impl Pipeline {
         let start = Instant::now();
         let db = Arc::new(CheckpointDb::open(&directory.join("checkpoints"))?);
         let database = start.elapsed();
+        let machine = MachineConfig {
+            room_for_ids: settings.room,
+            room_for_holds: settings.room,
+            ..MachineConfig::new(ONLY, 1, log.log_id())
+        };
         let config = SequencerConfig {
-            partitions: vec![(settings.worker.clone(), MachineConfig::new(ONLY, 1, log.log_id()))],
+            partitions: vec![(settings.worker.clone(), machine)],
             threads: 1,
             standby: settings.standby,
         };

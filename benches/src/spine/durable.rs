@@ -40,7 +40,8 @@ struct Run {
 
 fn run(setup: &Setup, kind: Kind, requests: u64, seed: u64) -> Result<Run> {
     let directory = setup.directory.join("pipeline");
-    let pipeline = Pipeline::open(&directory, &Settings::default())?;
+    let settings = Settings { room: usize::try_from(requests)?, ..Settings::default() };
+    let pipeline = Pipeline::open(&directory, &settings)?;
     let mut work = Work::new(kind, seed);
     pipeline.prepare(&work.opening(requests))?;
     let records = work.records(requests, PER_RECORD);
@@ -108,6 +109,7 @@ fn row(name: &'static str, runs: &[&Run], goal: f64) -> Row {
         .with("fastest", each(&speed).into_iter().fold(0.0, f64::max))
         .with("requests_per_record", PER_RECORD)
         .with("records_under_way_max", UNDER_WAY_MAX)
+        .with("room_for_ids", runs.first().map_or(0, |run| run.requests))
         .with("requests", runs.first().map_or(0, |run| run.requests))
         .with("runs", runs.len())
         .with("cpu_ns_per_decision", middle(&|run| run.flow.cpu.as_nanos() as f64 / run.requests as f64));
