@@ -4,7 +4,9 @@ mod kit;
 
 use bytes::Bytes;
 use holdfast_contracts::{Offset, SaleTerms};
-use holdfast_engine::{Role, WorkerConfig};
+use holdfast_core::{Machine, PageSink};
+use holdfast_engine::rocks::RocksStore;
+use holdfast_engine::{Anchor, CheckpointStore, PageVisitor, Role, StoreError, Worker, WorkerConfig};
 use holdfast_log::OrderedLog;
 use kit::steps::{START, db_at, open, open_as, out_seq_of, quiet, records, run, save, settle, simulated};
 use kit::{COMMANDS, DECISIONS, PATIENCE, opening, requests};
@@ -78,4 +80,73 @@ fn a_wall_clock_set_back_does_not_stop_the_ticks() {
         }
         while worker.step(wall).expect("nothing is wrong").progressed {}
     }
+}
+
+/// A store of a partition whose owner goes on while somebody else reads its checkpoint.
+struct Meanwhile<F> {
+    store: RocksStore,
+    owner: F,
+}
+
+impl<F> PageSink for Meanwhile<F> {
+    fn put(&mut self, kind: u8, page: u64, bytes: &[u8]) {
+        self.store.put(kind, page, bytes);
+    }
+
+    fn delete(&mut self, kind: u8, page: u64) {
+        self.store.delete(kind, page);
+    }
+}
+
+impl<F: FnMut() + Send> CheckpointStore for Meanwhile<F> {
+    fn load(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+        (self.owner)();
+        self.store.load(visit)
+    }
+
+    fn anchor(&mut self) -> Result<Option<Anchor>, StoreError> {
+        (self.owner)();
+        self.store.anchor()
+    }
+
+    fn begin_whole(&mut self) {
+        self.store.begin_whole();
+    }
+
+    fn commit(&mut self, anchor: &Anchor) {
+        self.store.commit(anchor);
+    }
+
+    fn poll(&mut self) -> Result<Option<Anchor>, StoreError> {
+        self.store.poll()
+    }
+}
+
+#[test]
+fn a_checkpoint_that_the_owner_writes_while_a_standby_begins_is_no_reason_to_stop() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = simulated(1, &three_commands());
+    let db = db_at(directory.path());
+    let mut owner = run(&log, &db).expect("nothing is wrong");
+    save(&mut owner).expect("nothing is wrong");
+    let mut rounds = 0;
+    let owner_goes_on = || {
+        rounds += 1;
+        log.append(COMMANDS, requests(1_000 * rounds, 10)).expect("the log takes it");
+        save(&mut owner).expect("nothing is wrong");
+    };
+    let store = Meanwhile { store: db.partition(kit::ONLY), owner: owner_goes_on };
+    let opened = Worker::<Machine, _>::open(
+        quiet(),
+        &kit::steps::machine_for(log.as_ref()),
+        log.clone(),
+        store,
+        Role::Standby,
+    );
+    let mut standby = opened.expect("the checkpoint is of this log");
+    while !standby.is_ready() {
+        standby.step(START).expect("nothing is wrong");
+    }
+    drop(standby);
+    assert!(rounds > 1, "the owner went on before and after");
 }

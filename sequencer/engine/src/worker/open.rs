@@ -33,13 +33,12 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             // Whatever failed before is read back below, so appending may go on.
             log.resume(decisions);
         }
-        // In this order: every output that is in the log by now comes from a command that is.
-        let tail_end = log.watermarks(decisions).end;
-        let marks = log.watermarks(commands);
         let beginning = Anchor::beginning(log.log_id(), log.partitions(M::COMMANDS));
-
+        // The log is looked at after the checkpoint: an owner that goes on may write another one meanwhile.
+        let written = store.anchor();
+        let marks = log.watermarks(commands);
         // Before anything is loaded: a checkpoint of another log is not one that is damaged.
-        if let Ok(Some(written)) = store.anchor() {
+        if let Ok(Some(written)) = written {
             check_anchor(&written, &beginning, marks.low, marks.end)?;
         }
         let loaded = load::<M>(machine, |visit| store.load(visit));
@@ -62,6 +61,9 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             },
             Err(error) => return Err(error.into()),
         };
+        // In this order: every output that is in the log by now comes from a command that is.
+        let tail_end = log.watermarks(decisions).end;
+        let marks = log.watermarks(commands);
         check_anchor(&anchor, &beginning, marks.low, marks.end)?;
         if anchor.out_offset > tail_end {
             // Readers would wait for ever for outputs that only the log's lost end had.
