@@ -27,6 +27,7 @@ const LOG: &str = "holdfast-log";
 const MEMORY: &str = "holdfast-memory";
 const CORE: &str = "holdfast-core";
 const ENGINE: &str = "holdfast-engine";
+const ARCHIVE: &str = "holdfast-archive";
 const ORDERS: &str = "holdfast-orders";
 const INTAKE: &str = "holdfast-intake";
 const RECONCILER: &str = "holdfast-reconciler";
@@ -34,6 +35,8 @@ const LOADTEST: &str = "holdfast-loadtest";
 const BINARY: &str = "holdfast";
 const SIMULATOR: &str = "holdfast-simulator";
 const BENCHES: &str = "holdfast-benches";
+const KAFKA_KIT: &str = "holdfast-kafka-kit";
+const CRASH: &str = "holdfast-crash";
 
 /// Every room, and what it may import. A new member of the workspace finds its place here first.
 const ROOMS: &[(&str, Sees)] = &[
@@ -44,23 +47,32 @@ const ROOMS: &[(&str, Sees)] = &[
     // Not the log: the machine is handed records and hands back answers.
     (CORE, Sees::Rooms(&[CONTRACTS, MEMORY])),
     (ENGINE, Sees::Rooms(&[CONTRACTS, LOG, MEMORY, CORE])),
+    (ARCHIVE, Sees::Rooms(&[CONTRACTS, ENGINE])),
     (ORDERS, Sees::Rooms(&[CONTRACTS, LOG, MEMORY, CORE, ENGINE])),
     (INTAKE, Sees::Rooms(&[CONTRACTS, LOG, MEMORY, CORE, ENGINE, ORDERS])),
     // A second opinion shares no arithmetic with the first.
     (RECONCILER, Sees::Rooms(&[CONTRACTS, LOG])),
     (LOADTEST, Sees::Rooms(&[CONTRACTS, LOG])),
-    (BINARY, Sees::Rooms(&[CONTRACTS, LOG, MEMORY, CORE, ENGINE, ORDERS, INTAKE, RECONCILER, LOADTEST])),
+    (
+        BINARY,
+        Sees::Rooms(&[CONTRACTS, LOG, MEMORY, CORE, ENGINE, ARCHIVE, ORDERS, INTAKE, RECONCILER, LOADTEST]),
+    ),
+    // Starts real brokers and knows nothing of Holdfast.
+    (KAFKA_KIT, Sees::Rooms(&[])),
+    // Judges from outside: what it shares with the judged is the record format.
+    (CRASH, Sees::Rooms(&[CONTRACTS, LOG, KAFKA_KIT])),
     (SIMULATOR, Sees::Everything),
     (BENCHES, Sees::Everything),
 ];
 
 /// Rooms that are never shipped: others may name them for their tests only.
-const TEST_ONLY: &[&str] = &[REFERENCE, SIMULATOR, BENCHES];
+const TEST_ONLY: &[&str] = &[REFERENCE, SIMULATOR, BENCHES, KAFKA_KIT, CRASH];
 
 /// Big libraries and the one room that may name each. The benches compare with them bare, so they may too.
 const HOMES: &[(&str, &str)] = &[
     ("rdkafka", LOG),
     ("rdkafka-sys", LOG),
+    ("object_store", ARCHIVE),
     ("rocksdb", ENGINE),
     ("librocksdb-sys", ENGINE),
     ("axum", INTAKE),
