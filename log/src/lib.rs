@@ -8,6 +8,8 @@
 pub mod doorbell;
 #[cfg(not(loom))]
 pub mod embedded;
+#[cfg(not(loom))]
+pub mod kafka;
 pub mod layout;
 pub mod port;
 #[cfg(not(loom))]
