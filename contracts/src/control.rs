@@ -57,10 +57,7 @@ impl ControlKey {
     pub fn new(secret: &[u8; 32]) -> Self {
         let mut fingerprint = [0; 16];
         fingerprint.copy_from_slice(&blake3::derive_key(FINGERPRINT_CONTEXT, secret)[..16]);
-        Self {
-            mac: blake3::derive_key(MAC_CONTEXT, secret),
-            fingerprint: ControlFingerprint(fingerprint),
-        }
+        Self { mac: blake3::derive_key(MAC_CONTEXT, secret), fingerprint: ControlFingerprint(fingerprint) }
     }
 
     /// What tells it from other keys; may be shown.
@@ -165,7 +162,10 @@ mod tests {
     fn a_key_does_not_show() {
         let key = ControlKey::new(&[7; 32]);
         let shown = format!("{key:?}");
-        assert_eq!(shown, format!("ControlKey {{ fingerprint: ControlFingerprint({}), .. }}", key.fingerprint()));
+        assert_eq!(
+            shown,
+            format!("ControlKey {{ fingerprint: ControlFingerprint({}), .. }}", key.fingerprint())
+        );
         assert!(!shown.contains("0707") && !shown.contains("7, 7"));
         assert_eq!(key, ControlKey::new(&[7; 32]));
         assert_ne!(key, ControlKey::new(&[9; 32]));

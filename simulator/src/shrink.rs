@@ -105,7 +105,9 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
         for n in 0..self.best.records.len() {
             for index in 0..self.best.records[n].commands() {
                 for simpler in [one_line, one_unit, no_flags] {
-                    if let Some(record) = simplified(&self.best.settings, &self.best.records[n], index, simpler) {
+                    if let Some(record) =
+                        simplified(&self.best.settings, &self.best.records[n], index, simpler)
+                    {
                         self.try_record(n, record);
                     }
                 }
@@ -191,11 +193,7 @@ fn tidied(settings: &Settings, record: &Record) -> Option<Record> {
 }
 
 /// The record with its commands changed, written anew. `None` if it is malformed or nothing is left.
-fn edited(
-    settings: &Settings,
-    record: &Record,
-    edit: impl FnOnce(&mut Vec<Command<'_>>),
-) -> Option<Record> {
+fn edited(settings: &Settings, record: &Record, edit: impl FnOnce(&mut Vec<Command<'_>>)) -> Option<Record> {
     let (mut skus, mut commands) = (Vec::new(), Vec::new());
     decode_batch(&record.payload, &mut skus, &mut commands).ok()?;
     edit(&mut commands);
@@ -219,12 +217,7 @@ fn no_flags(parts: &mut Parts) {
     (parts.1, parts.2) = (false, false);
 }
 
-fn simplified(
-    settings: &Settings,
-    record: &Record,
-    index: usize,
-    simpler: fn(&mut Parts),
-) -> Option<Record> {
+fn simplified(settings: &Settings, record: &Record, index: usize, simpler: fn(&mut Parts)) -> Option<Record> {
     let (mut skus, mut commands) = (Vec::new(), Vec::new());
     decode_batch(&record.payload, &mut skus, &mut commands).ok()?;
     let Some(Command::Reserve(it)) = commands.get(index).copied() else { return None };

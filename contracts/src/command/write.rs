@@ -1,11 +1,11 @@
 //! Writing a command record.
 
 use super::{Command, Line, Reserve};
+use crate::control::{CONTROL_MAC_BYTES, ControlKey, write_control_mac};
 use crate::limits::{BATCH_COMMANDS_MAX, BATCH_SKUS_MAX, RECORD_BYTES_MAX};
 use crate::wire::{
     nested, put_bool, put_bytes, put_fixed64, put_packed_u32, put_text, put_uint, put_uint_always, put_zigzag,
 };
-use crate::control::{CONTROL_MAC_BYTES, ControlKey, write_control_mac};
 use crate::{CustomerId, IntakeId, LogId, PartitionId, RequestTag, ReservationId, SaleTerms};
 
 /// Builds one command record after the other in the same memory.

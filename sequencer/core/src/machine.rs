@@ -3,7 +3,9 @@
 use holdfast_contracts::command::{BatchBuilder, BatchHeader, BatchScratch, Command, decode_batch};
 use holdfast_contracts::control::split_control_mac;
 use holdfast_contracts::decision::{BodyWriter, Granted, Reason};
-use holdfast_contracts::{ControlKey, CustomerId, Digest, IntakeId, LogId, LogTime, Offset, PartitionId, RequestTag, WireError};
+use holdfast_contracts::{
+    ControlKey, CustomerId, Digest, IntakeId, LogId, LogTime, Offset, PartitionId, RequestTag, WireError,
+};
 
 use crate::accounts::Accounts;
 use crate::ahead::{AHEAD, Ahead};
@@ -420,7 +422,9 @@ impl Machine {
 
     /// Whether the record at hand may give orders. Its bytes are hashed at most once, and only if there is a key.
     fn may_control(&self, context: &mut Context<'_, '_>) -> bool {
-        let MachineConfig { control_key: Some(key), log_id, partition, .. } = &self.config else { return true };
+        let MachineConfig { control_key: Some(key), log_id, partition, .. } = &self.config else {
+            return true;
+        };
         if cfg!(feature = "mutant-31") && split_control_mac(context.payload).is_none() {
             return true;
         }
