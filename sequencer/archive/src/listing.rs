@@ -10,7 +10,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use crate::keys::{self, Place};
-use crate::manifest::{Hash, Manifest};
+use crate::manifest::{Chunk, Hash, Manifest};
 use crate::transfer::{Store, failed, get};
 
 /// Descriptions that are read at once.
@@ -25,15 +25,8 @@ impl Objects {
         self.0.keys().any(|name| keys::is_manifest(name))
     }
 
-    /// Whether everything is there that the description names.
-    fn check(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        for chunk in &manifest.chunks {
-            if self.0.get(&chunk.name).is_none_or(|(bytes, _)| *bytes != chunk.bytes) {
-                let what = format!("its chunk {} is missing or has another length", chunk.name);
-                return Err(StoreError::Damaged(what));
-            }
-        }
-        Ok(())
+    fn has(&self, chunk: &Chunk) -> bool {
+        self.0.get(&chunk.name).is_some_and(|(bytes, _)| *bytes == chunk.bytes)
     }
 }
 
@@ -73,7 +66,14 @@ pub(crate) async fn list(store: &Store, log: LogId, partition: PartitionId) -> R
 
 async fn look(store: &Store, place: &Place, objects: &Objects) -> Result<Option<Archived>, StoreError> {
     let Some((manifest, hash)) = read_manifest(store, place).await? else { return Ok(None) };
-    objects.check(&manifest)?;
+    for chunk in manifest.chunks.iter().filter(|chunk| !objects.has(chunk)) {
+        // The description may be younger than the listing.
+        let found = store.head(&place.object(&chunk.name)).await;
+        if !found.is_ok_and(|meta| meta.size == chunk.bytes) {
+            let what = format!("its chunk {} is missing or has another length", chunk.name);
+            return Err(StoreError::Damaged(what));
+        }
+    }
     Ok(Some(manifest.archived(objects.0.contains_key(&keys::verified_name(&hash)))))
 }
 

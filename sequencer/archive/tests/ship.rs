@@ -39,6 +39,8 @@ fn the_log_forgets_only_what_as_many_verified_checkpoints_as_are_kept_cover() {
         assert_eq!(shipper.round().expect("it is shipped"), Shipped::Verified);
         assert_eq!(shipper.round().expect("nothing is wrong"), Shipped::NothingNew);
         seen.push((host.offsets(), low(&host), shipper.status().commands_below.0));
+        let kept: Vec<u64> = shipper.status().kept.iter().map(|at| at.0).collect();
+        assert_eq!(kept, host.offsets());
     }
     // The record before the oldest that is kept stays.
     let expected =

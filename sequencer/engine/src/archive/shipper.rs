@@ -97,6 +97,10 @@ pub struct ShipStatus {
     pub ship_took: Duration,
     /// How long reading it back took, and so what a start from it would take.
     pub read_back_took: Duration,
+    /// Where the verified checkpoints stand that the archive had when it was last looked at, the newest first.
+    pub kept: Vec<Offset>,
+    /// Where it had checkpoints that cannot be used.
+    pub damaged: Vec<Offset>,
     /// Commands before this one may be forgotten.
     pub commands_below: Offset,
     /// Decisions before this one may be forgotten.
@@ -269,22 +273,32 @@ impl<M: Machine> Shipper<M> {
         }
         let Some(last) = self.status.verified.clone() else { return Ok(()) };
         let listing = self.list(&last).map_err(ShipError::Tidy)?;
-        let verified = listing.whole.iter().filter(|it| it.verified);
-        if let Some(oldest) = verified.skip(self.config.keep.get() as usize - 1).map(|it| &it.anchor).next() {
+        let verified: Vec<&Anchor> =
+            listing.whole.iter().filter(|it| it.verified).map(|it| &it.anchor).collect();
+        self.status.kept = verified.iter().map(|it| it.next_offset).collect();
+        self.status.damaged = listing.damaged.iter().map(|(at, _)| *at).collect();
+        if let Some(oldest) = verified.get(self.config.keep.get() as usize - 1) {
             // First the log: what it still depends on is dropped after that.
             self.trim(oldest)?;
-            let whole = listing.whole.iter().map(|it| it.anchor.next_offset);
-            for at in
-                whole.chain(listing.damaged.iter().map(|(at, _)| *at)).filter(|at| *at < oldest.next_offset)
-            {
-                self.archive.forget(last.log_id, self.partition, at).map_err(ShipError::Tidy)?;
-            }
+            self.forget_before(oldest.next_offset, &listing)?;
         }
         if !listing.torn.is_empty() {
             let untouched = self.config.torn_after;
             self.archive.sweep(last.log_id, self.partition, untouched).map_err(ShipError::Tidy)?;
         }
         self.tidy = true;
+        Ok(())
+    }
+
+    /// Drops checkpoints that stand before this offset, whatever they are.
+    fn forget_before(&mut self, oldest: Offset, listing: &Listing) -> Result<(), ShipError> {
+        let whole = listing.whole.iter().map(|it| it.anchor.next_offset);
+        let all = whole.chain(listing.damaged.iter().map(|(at, _)| *at));
+        for at in all.filter(|at| *at < oldest) {
+            self.archive.forget(self.log.log_id(), self.partition, at).map_err(ShipError::Tidy)?;
+            self.status.kept.retain(|kept| *kept != at);
+            self.status.damaged.retain(|damaged| *damaged != at);
+        }
         Ok(())
     }
 
