@@ -2,13 +2,16 @@
 //!
 //! What is Kafka's stays in here: no type of the client library shows in a public function.
 
+mod admin;
 mod config;
 pub mod dead_letters;
 mod error;
 pub mod identity;
 mod log_id;
 pub mod membership;
+mod native;
 mod profile;
+mod send;
 pub mod topics;
 
 pub use config::{ConfigError, KafkaConfig, KafkaSettings, Value};

@@ -1,11 +1,19 @@
 //! The topics of a log on Kafka: made with the settings that its promises rest on, and looked at for them.
 
+mod check;
+mod wanted;
+
 use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
 
 use holdfast_contracts::{LogId, Offset, PartitionId};
 use serde::Serialize;
 
+use super::admin::{Admin, PATIENCE};
+use super::native::{PartitionInfo, TopicInfo};
 use super::{KafkaConfig, KafkaError, Profile};
+use crate::Layout;
 
 /// What the topics of a log must be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,8 +132,20 @@ pub struct PartitionDescription {
 /// # Errors
 /// If the brokers cannot be asked or refuse. Topics that were made until then stay.
 pub fn create(config: &KafkaConfig, spec: &TopicsSpec) -> Result<Created, KafkaError> {
-    let _ = (config, spec);
-    unimplemented!()
+    Layout::inventory(spec.partitions).map_err(|error| KafkaError::Layout(error.to_string()))?;
+    let admin = Admin::connect(config, "creating the topics", 2 * PATIENCE)?;
+    let wanted = wanted::topics(config, spec);
+    let names: Vec<String> = wanted.iter().map(|topic| topic.name.clone()).collect();
+    let there = admin.topics(&names)?;
+    let mut created = Vec::new();
+    for topic in wanted.iter().filter(|topic| !there.contains_key(&topic.name)) {
+        if admin.create(&topic.request(spec.profile))? {
+            created.push(topic.name.clone());
+        }
+    }
+    let existing = names.iter().filter(|name| !created.contains(name)).cloned().collect();
+    wait_for_leaders(&admin, &created)?;
+    Ok(Created { created, existing, findings: check::findings(&admin, config, spec)? })
 }
 
 /// What is not as it must be. Nothing, if a log with these topics keeps its promises.
@@ -135,8 +155,8 @@ pub fn create(config: &KafkaConfig, spec: &TopicsSpec) -> Result<Created, KafkaE
 /// # Errors
 /// If the brokers cannot be asked.
 pub fn check(config: &KafkaConfig, spec: &TopicsSpec) -> Result<Vec<Finding>, KafkaError> {
-    let _ = (config, spec);
-    unimplemented!()
+    let admin = Admin::connect(config, "checking the topics", PATIENCE)?;
+    check::findings(&admin, config, spec)
 }
 
 /// The topics as they are.
@@ -146,6 +166,54 @@ pub fn check(config: &KafkaConfig, spec: &TopicsSpec) -> Result<Vec<Finding>, Ka
 /// # Errors
 /// If the brokers cannot be asked.
 pub fn describe(config: &KafkaConfig) -> Result<Description, KafkaError> {
-    let _ = config;
-    unimplemented!()
+    let admin = Admin::connect(config, "describing the topics", PATIENCE)?;
+    let names = wanted::names(config);
+    let mut there = admin.topics(&names)?;
+    let log_id = super::log_id::of(&admin, config, &there).ok().map(|log| LogIdText(log.log_id));
+    let existing: Vec<String> = names.into_iter().filter(|name| there.contains_key(name)).collect();
+    let mut settings = admin.settings(&existing)?;
+    let mut topics = Vec::new();
+    for name in existing {
+        let Some(info) = there.remove(&name) else { continue };
+        let partitions = info.partitions.into_iter().map(|it| described(&admin, &name, it)).collect();
+        let settings = settings.remove(&name).unwrap_or_default();
+        topics.push(TopicDescription { name, topic_id: info.id_text, partitions, settings });
+    }
+    Ok(Description { cluster_id: admin.cluster_id().to_owned(), log_id, topics })
+}
+
+fn described(admin: &Admin<'_>, topic: &str, info: PartitionInfo) -> PartitionDescription {
+    // Without a leader nobody knows the ends, and asking takes until the time is up.
+    let ends = info.leader.and_then(|_| admin.ends(topic, info.partition).ok());
+    PartitionDescription {
+        partition: info.partition,
+        leader: info.leader,
+        replicas: info.replicas,
+        in_sync: info.in_sync,
+        low: ends.map(|(low, _)| low),
+        end: ends.map(|(_, end)| end),
+    }
+}
+
+/// A topic that was made is known to all brokers a moment later.
+fn wait_for_leaders(admin: &Admin<'_>, names: &[String]) -> Result<(), KafkaError> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    if names.is_empty() {
+        return Ok(());
+    }
+    loop {
+        let there = admin.topics(names)?;
+        let led = |topic: &TopicInfo| topic.partitions.iter().all(|partition| partition.leader.is_some());
+        if names.iter().all(|name| there.get(name).is_some_and(led)) {
+            return Ok(());
+        }
+        if admin.left().is_zero() {
+            return Err(KafkaError::Refused {
+                doing: "creating the topics".to_owned(),
+                reason: "the topics were made, but not every partition has a leader".to_owned(),
+                retryable: true,
+            });
+        }
+        thread::sleep(PAUSE);
+    }
 }
