@@ -17,7 +17,7 @@ use rdkafka::producer::BaseProducer;
 use rdkafka::types::RDKafkaConfRes;
 use serde::{Serialize, Serializer};
 
-use crate::Topic;
+use crate::port::Topic;
 pub use secret::Value;
 pub use settings::KafkaSettings;
 

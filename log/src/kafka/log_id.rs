@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use holdfast_contracts::LogId;
 
 use super::admin::{Admin, PATIENCE};
-use super::native::TopicInfo;
+use super::calls::TopicInfo;
 use super::{KafkaConfig, KafkaError};
 use crate::{Layout, Topic};
 
