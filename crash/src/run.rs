@@ -6,10 +6,12 @@ mod collect;
 mod commands;
 mod disk;
 mod embedded;
+mod kafka;
 mod moments;
 mod organiser;
 mod process;
 mod recorder;
+mod scenarios;
 mod system;
 mod tokens;
 mod traffic;
@@ -25,6 +27,7 @@ use crate::check::Judgement;
 use crate::evidence::{EvidenceError, SETTINGS, Settings};
 use chaos::{Chaos, FaultClass};
 use client::{Client, Targets};
+use kafka::Kafka;
 use recorder::Recorder;
 use system::Member;
 use tokens::Issuer;
@@ -101,7 +104,8 @@ pub(crate) fn say(text: &str) {
 pub fn run(config: &RunConfig) -> Result<Outcome, RunError> {
     let (directory, temporary) = match &config.keep {
         Some(directory) => {
-            std::fs::create_dir_all(directory).map_err(|error| RunError::io("making the directory", error))?;
+            std::fs::create_dir_all(directory)
+                .map_err(|error| RunError::io("making the directory", error))?;
             (directory.clone(), None)
         }
         None => {
@@ -110,8 +114,15 @@ pub fn run(config: &RunConfig) -> Result<Outcome, RunError> {
             (made.path().to_owned(), Some(made))
         }
     };
-    say(&format!("seed {}, {} s, {} brokers, in {}", config.seed, config.seconds, config.brokers, directory.display()));
-    let judged = prepare(config, &directory).and_then(|stage| stage.play()).and_then(|()| judge(config, &directory));
+    say(&format!(
+        "seed {}, {} s, {} brokers, in {}",
+        config.seed,
+        config.seconds,
+        config.brokers,
+        directory.display()
+    ));
+    let judged =
+        prepare(config, &directory).and_then(|stage| stage.play()).and_then(|()| judge(config, &directory));
     let keep = config.keep.is_some() || !judged.as_ref().is_ok_and(|it| it.0 == Judgement::Pass);
     let kept = keep.then(|| {
         // A temporary directory that is kept is not removed any more.
@@ -137,10 +148,10 @@ fn judge(config: &RunConfig, directory: &Path) -> Result<(Judgement, String), Ru
     Ok((judgement, String::from_utf8_lossy(&output.stdout).trim().to_owned()))
 }
 
-/// The log of a run, after everything has ended.
-trait Dumped {
-    /// Writes what both topics hold.
-    fn dump(&self, evidence: &Path) -> Result<(), RunError>;
+/// Where the log of a run is.
+enum Kept {
+    Embedded(PathBuf),
+    Kafka(Box<Kafka>),
 }
 
 /// A system that runs, and everything that is needed to play with it.
@@ -151,13 +162,13 @@ struct Stage {
     classes: Vec<FaultClass>,
     market: Market,
     last: Vec<String>,
-    log: Box<dyn Dumped>,
+    kept: Kept,
 }
 
 fn prepare(config: &RunConfig, directory: &Path) -> Result<Stage, RunError> {
     match config.brokers {
         0 => embedded::prepare(config, directory),
-        _ => Err(RunError::Failed("brokers are not supported".to_owned())),
+        _ => kafka::prepare(config, directory),
     }
 }
 
@@ -175,7 +186,8 @@ impl Beginning {
     fn new(config: &RunConfig, directory: &Path, partitions: u32) -> Result<Self, RunError> {
         let (evidence, data) = (directory.join("evidence"), directory.join("data"));
         for made in [&evidence, &data] {
-            std::fs::create_dir(made).map_err(|source| RunError::io("making a directory that must be new", source))?;
+            std::fs::create_dir(made)
+                .map_err(|source| RunError::io("making a directory that must be new", source))?;
         }
         let recorder = Arc::new(Recorder::create(&evidence)?);
         let mut rng = fastrand::Rng::with_seed(config.seed ^ 0x1d);
@@ -215,8 +227,7 @@ impl Stage {
         let mut rng = fastrand::Rng::with_seed(seed);
         organiser::open_sale(&self.market, &self.last, &mut rng)?;
         say("the sale is open");
-        let result = self.with_traffic(seed);
-        self.settings.skipped.extend(result?);
+        self.with_traffic(seed)?;
         say("healed; counting");
         self.settings.bought_out = organiser::close(&self.market, &self.last, &mut rng)?;
         for _ in 0..3 {
@@ -227,18 +238,30 @@ impl Stage {
         if !unclean.is_empty() {
             return Err(RunError::Failed(format!("{} did not end in good order", unclean.join(", "))));
         }
-        self.log.dump(&self.evidence)?;
+        match &self.kept {
+            Kept::Embedded(log) => embedded::dump(log, &self.evidence)?,
+            Kept::Kafka(kafka) => {
+                kafka.dump(&self.evidence)?;
+                // What comes now destroys the topics.
+                scenarios::play(kafka, &self.members, &self.market.client)?;
+            }
+        }
         if self.market.client.recorder.broken.load(Ordering::Relaxed) {
             return Err(RunError::Failed("evidence could not be written".to_owned()));
         }
         self.settings.settled = true;
         let settings = serde_json::to_vec_pretty(&self.settings).unwrap_or_default();
-        std::fs::write(self.evidence.join(SETTINGS), settings).map_err(|it| RunError::io("writing the settings", it))
+        std::fs::write(self.evidence.join(SETTINGS), settings)
+            .map_err(|it| RunError::io("writing the settings", it))
     }
 
-    /// Buyers come and go while harm is done; says which faults could not be.
-    fn with_traffic(&mut self, seed: u64) -> Result<Vec<String>, RunError> {
+    /// Buyers come and go while harm is done.
+    fn with_traffic(&mut self, seed: u64) -> Result<(), RunError> {
         let (market, members, classes) = (&self.market, &mut self.members, &self.classes);
+        let kafka = match &self.kept {
+            Kept::Kafka(kafka) => Some(&**kafka),
+            Kept::Embedded(_) => None,
+        };
         let seconds = self.settings.seconds;
         std::thread::scope(|scope| {
             for number in 0..market.buyers {
@@ -246,14 +269,14 @@ impl Stage {
             }
             scope.spawn(move || organiser::restock(market, seed));
             let rng = fastrand::Rng::with_seed(seed ^ 0xc4a0);
-            let mut chaos = Chaos { members, client: Arc::clone(&market.client), rng, skipped: Vec::new() };
+            let mut chaos = Chaos { members, client: Arc::clone(&market.client), kafka, rng };
             let done = chaos.run(classes, seconds).and_then(|()| chaos.revive());
             // Buyers that still wait may take a while; nothing disturbs them any more.
             if done.is_ok() {
                 organiser::wait_for_acks(&market.client, 20, Duration::from_secs(60));
             }
             market.client.over.store(true, Ordering::Relaxed);
-            done.map(|()| chaos.skipped)
+            done
         })
     }
 }
