@@ -73,6 +73,20 @@ pub trait OrderedLog: Send + Sync {
     /// If the stream does not exist.
     fn watermarks(&self, stream: StreamId) -> Watermarks;
 
+    /// Asks whoever keeps the log where the stream begins and ends, for callers that a stale answer would mislead. May block
+    /// for one round trip; afterwards [`watermarks`](Self::watermarks) is at least as fresh.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Io`] if nobody answers. An adapter that always knows does not fail.
+    ///
+    /// # Panics
+    ///
+    /// If the stream does not exist.
+    fn refresh(&self, stream: StreamId) -> Result<Watermarks, ReadError> {
+        Ok(self.watermarks(stream))
+    }
+
     /// Wakes `waker` whenever the stream's readable end moves, an append to it fails, an append that was refused for
     /// lack of room may be tried again, or the log fails or closes; until the subscription is dropped.
     ///

@@ -7,6 +7,7 @@
 //! its own, so a simulator drives the same code. [`Sequencer`] gives workers their threads.
 
 mod anchor;
+mod assignment;
 mod machine;
 mod retention;
 pub mod rocks;
@@ -18,11 +19,12 @@ mod tail;
 mod worker;
 
 pub use anchor::{Anchor, record_hash};
+pub use assignment::{Assignment, Generation, Handover, OnSettled, Settled};
 pub use holdfast_core::PageSink;
 pub use machine::{Input, Machine, Restoring};
 pub use retention::{Keeper, ReaderMark, ReaderMarks, Retention, RetentionError, RetentionStatus, retain};
 pub use runner::{Query, Sequencer, SequencerConfig, SequencerError};
-pub use status::{PartitionState, PartitionStatus};
+pub use status::{PartitionState, PartitionStatus, Stuck};
 pub use stop::StopReason;
 pub use store::{CheckpointStore, PageVisitor, StoreError};
 pub use worker::{Role, Step, Worker, WorkerConfig};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holdfast_contracts::Offset;
 use holdfast_log::{OrderedLog, ReadError, StreamId};
 
-use super::{Phase, Role, Step, Worker, WorkerConfig, checkpoint, tick};
+use super::{Phase, Role, Step, Worker, WorkerConfig, checkpoint, tick, watch};
 use crate::anchor::{Anchor, record_hash};
 use crate::machine::{Machine, Restoring};
 use crate::stop::StopReason;
@@ -34,36 +34,29 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             log.resume(decisions);
         }
         let beginning = Anchor::beginning(log.log_id(), log.partitions(M::COMMANDS));
-        // The log is looked at after the checkpoint: an owner that goes on may write another one meanwhile.
+        // Before anything is loaded, which may take long: a log that cannot be asked, and a checkpoint of another log, which is
+        // not one that is damaged. The log is asked after the checkpoint: an owner that goes on may write another one meanwhile.
         let written = store.anchor();
-        let marks = log.watermarks(commands);
-        // Before anything is loaded: a checkpoint of another log is not one that is damaged.
+        let marks = log.refresh(commands)?;
+        let mut overtaken = None;
         if let Ok(Some(written)) = written {
-            check_anchor(&written, &beginning, marks.low, marks.end)?;
-        }
-        let loaded = load::<M>(machine, |visit| store.load(visit));
-        let damage = loaded.as_ref().err().filter(|error| error.is_damage()).map(ToString::to_string);
-        let (state, anchor) = match loaded {
-            Ok(Some(loaded)) => loaded,
-            Ok(None) if marks.low == Offset(0) => (M::fresh(machine), beginning.clone()),
-            Ok(None) => {
-                older::<M>(machine, &mut store).unwrap_or_else(|| (M::fresh(machine), beginning.clone()))
+            match check_anchor(&written, &beginning, marks.low, marks.end) {
+                Err(gap @ StopReason::TrimGap { .. }) => overtaken = Some(gap),
+                belongs => belongs?,
             }
-            Err(error) if error.is_damage() => match older::<M>(machine, &mut store) {
-                Some(loaded) => loaded,
-                None if marks.low == Offset(0) => {
-                    store.begin_whole();
-                    (M::fresh(machine), beginning.clone())
-                }
-                None => {
-                    return Err(StopReason::CheckpointLost { damage: error.to_string(), low: marks.low });
-                }
+        }
+        let (state, anchor, damage) = match overtaken {
+            // Whoever owned the partition meanwhile has let the log forget what this checkpoint needs next, and may keep one
+            // that does not need it.
+            Some(gap) => match older::<M>(machine, &mut store) {
+                Some((state, later)) if later.next_offset >= marks.low => (state, later, None),
+                _ => return Err(gap),
             },
-            Err(error) => return Err(error.into()),
+            None => begin::<M>(machine, &mut store, &beginning, marks.low)?,
         };
         // In this order: every output that is in the log by now comes from a command that is.
-        let tail_end = log.watermarks(decisions).end;
-        let marks = log.watermarks(commands);
+        let tail_end = log.refresh(decisions)?.end;
+        let marks = log.refresh(commands)?;
         check_anchor(&anchor, &beginning, marks.low, marks.end)?;
         if anchor.out_offset > tail_end {
             // Readers would wait for ever for outputs that only the log's lost end had.
@@ -82,11 +75,13 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             chain: anchor.chain,
             tail: OutputTail::new(decisions, anchor.out_offset, anchor.out_seq),
             blocked: VecDeque::new(),
+            blocked_bytes: 0,
             in_flight: VecDeque::new(),
             durable: (anchor.out_seq, anchor.out_offset),
             target: marks.end,
             caught_up: false,
-            stuck: None,
+            is_paused: false,
+            watch: watch::Watch::default(),
             checkpoint: checkpoint::Progress::new(anchor.last_record),
             tick: tick::Ticker::default(),
             records: Vec::new(),
@@ -128,8 +123,8 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             }
         }
         self.records = records;
-        let until = self.log.watermarks(self.decisions()).end;
-        self.target = self.log.watermarks(self.commands()).end;
+        let until = self.log.refresh(self.decisions())?.end;
+        self.target = self.log.refresh(self.commands())?.end;
         self.phase = Phase::Tail { until };
         Ok(Step { progressed: true, wake_at: None })
     }
@@ -138,11 +133,38 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     pub(super) fn step_tail(&mut self, until: Offset) -> Result<Step, StopReason> {
         let whole = self.tail.read(self.log.as_ref(), until)?;
         if whole {
-            self.target = self.target.max(self.log.watermarks(self.commands()).end);
+            self.target = self.target.max(self.log.refresh(self.commands())?.end);
             self.phase = Phase::Running;
         }
         Ok(Step { progressed: whole, wake_at: None })
     }
+}
+
+/// The machine to begin with, where it stands, and what was wrong with the last checkpoint.
+fn begin<M: Machine>(
+    config: &M::Config,
+    store: &mut impl CheckpointStore,
+    beginning: &Anchor,
+    low: Offset,
+) -> Result<(M, Anchor, Option<String>), StopReason> {
+    let fresh = || (M::fresh(config), beginning.clone());
+    let loaded = load::<M>(config, |visit| store.load(visit));
+    let damage = loaded.as_ref().err().filter(|error| error.is_damage()).map(ToString::to_string);
+    let (machine, anchor) = match loaded {
+        Ok(Some(loaded)) => loaded,
+        Ok(None) if low == Offset(0) => fresh(),
+        Ok(None) => older::<M>(config, store).unwrap_or_else(fresh),
+        Err(error) if error.is_damage() => match older::<M>(config, store) {
+            Some(loaded) => loaded,
+            None if low == Offset(0) => {
+                store.begin_whole();
+                fresh()
+            }
+            None => return Err(StopReason::CheckpointLost { damage: error.to_string(), low }),
+        },
+        Err(error) => return Err(error.into()),
+    };
+    Ok((machine, anchor, damage))
 }
 
 /// The machine of the verified checkpoint, if one is kept and can be read, to stand in for the last one.
