@@ -102,9 +102,9 @@ impl StoreError {
     pub const fn is_damage(&self) -> bool {
         match self {
             // It is whole, and somebody's: not to be replaced because it lies in the wrong place.
-            Self::Restore(RestoreError::OtherPartition) | Self::Database { .. } | Self::Archive { .. } => {
-                false
-            }
+            Self::Restore(RestoreError::OtherPartition | RestoreError::OtherControlKey)
+            | Self::Database { .. }
+            | Self::Archive { .. } => false,
             Self::Damaged(_) | Self::Restore(_) => true,
         }
     }
