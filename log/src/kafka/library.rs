@@ -51,7 +51,7 @@ struct Owned<T> {
 impl<T> Owned<T> {
     /// None for a null pointer. The pointer must be the caller's to give back, and `give_back` the function for it.
     fn new(pointer: *mut T, give_back: unsafe extern "C" fn(*mut T)) -> Option<Self> {
-        (!pointer.is_null()).then_some(Self { pointer, give_back })
+        if pointer.is_null() { None } else { Some(Self { pointer, give_back }) }
     }
 }
 
