@@ -299,7 +299,7 @@ fn dead_letters_are_whole_and_know_where_they_came_from() {
         partition,
         offset: Offset(offset),
         timestamp: LogTime(1_700_000_000_000 + offset),
-        key: (offset % 2 == 0).then(|| Bytes::from(format!("SKU-{offset}"))),
+        key: offset.is_multiple_of(2).then(|| Bytes::from(format!("SKU-{offset}"))),
         payload: Bytes::from(vec![0xff; usize::try_from(offset).unwrap()]),
         reason: format!("no batch: {offset}"),
     };

@@ -277,7 +277,11 @@ fn events_wake_and_a_membership_ends_although_nobody_answers() {
         assert!(member.next_until(deadline).is_some());
         events += 1;
     }
-    assert!(counter.0.load(Ordering::SeqCst) >= 4);
+    // An event may be taken a moment before its wake.
+    while counter.0.load(Ordering::SeqCst) < 4 {
+        assert!(Instant::now() < deadline);
+        assert_eq!(member.next_until(Instant::now() + Duration::from_millis(10)), None);
+    }
     assert_eq!(member.try_next(), None);
     // The broker is gone; the client library would wait for it for a while.
     drop(brokers);
@@ -377,5 +381,4 @@ fn the_partitions_of_a_process_that_was_killed_go_to_another_after_the_session_t
     for (partition, generation) in shared {
         assert_eq!(other.owned[&partition], generation, "what was owned stays owned");
     }
-    println!("taken over {took:?} after the kill, with a session time-out of {SESSION:?}");
 }

@@ -33,6 +33,9 @@ pub(super) struct TopicInfo {
     pub(super) partitions: Vec<PartitionInfo>,
 }
 
+/// A topic, or its name and why there is no answer about it.
+pub(super) type Described = Result<TopicInfo, (String, Refusal)>;
+
 /// A partition as the brokers describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PartitionInfo {
@@ -142,7 +145,7 @@ pub(super) fn describe_topics<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     names: &[String],
     timeout: Duration,
-) -> Result<Vec<Result<TopicInfo, (String, Refusal)>>, Refusal> {
+) -> Result<Vec<Described>, Refusal> {
     let client = native(consumer);
     let refused = |detail: &str| Refusal { code: Code::Fail, detail: detail.to_owned() };
     let names: Result<Vec<CString>, _> = names.iter().map(|name| CString::new(name.as_str())).collect();
@@ -190,7 +193,7 @@ pub(super) fn describe_topics<C: ConsumerContext>(
 
 /// # Safety
 /// The description lives during the call.
-unsafe fn topic_info(topic: *const c::rd_kafka_TopicDescription_t) -> Result<TopicInfo, (String, Refusal)> {
+unsafe fn topic_info(topic: *const c::rd_kafka_TopicDescription_t) -> Described {
     // SAFETY: everything asked for belongs to the description, which lives by the caller's word. The library returns an
     // error object for every topic, also where there is none to report.
     unsafe {
