@@ -101,7 +101,8 @@ pub(crate) fn say(text: &str) {
 pub fn run(config: &RunConfig) -> Result<Outcome, RunError> {
     let (directory, temporary) = match &config.keep {
         Some(directory) => {
-            std::fs::create_dir_all(directory).map_err(|error| RunError::io("making the directory", error))?;
+            std::fs::create_dir_all(directory)
+                .map_err(|error| RunError::io("making the directory", error))?;
             (directory.clone(), None)
         }
         None => {
@@ -110,8 +111,15 @@ pub fn run(config: &RunConfig) -> Result<Outcome, RunError> {
             (made.path().to_owned(), Some(made))
         }
     };
-    say(&format!("seed {}, {} s, {} brokers, in {}", config.seed, config.seconds, config.brokers, directory.display()));
-    let judged = prepare(config, &directory).and_then(|stage| stage.play()).and_then(|()| judge(config, &directory));
+    say(&format!(
+        "seed {}, {} s, {} brokers, in {}",
+        config.seed,
+        config.seconds,
+        config.brokers,
+        directory.display()
+    ));
+    let judged =
+        prepare(config, &directory).and_then(|stage| stage.play()).and_then(|()| judge(config, &directory));
     let keep = config.keep.is_some() || !judged.as_ref().is_ok_and(|it| it.0 == Judgement::Pass);
     let kept = keep.then(|| {
         // A temporary directory that is kept is not removed any more.
@@ -175,7 +183,8 @@ impl Beginning {
     fn new(config: &RunConfig, directory: &Path, partitions: u32) -> Result<Self, RunError> {
         let (evidence, data) = (directory.join("evidence"), directory.join("data"));
         for made in [&evidence, &data] {
-            std::fs::create_dir(made).map_err(|source| RunError::io("making a directory that must be new", source))?;
+            std::fs::create_dir(made)
+                .map_err(|source| RunError::io("making a directory that must be new", source))?;
         }
         let recorder = Arc::new(Recorder::create(&evidence)?);
         let mut rng = fastrand::Rng::with_seed(config.seed ^ 0x1d);
@@ -233,7 +242,8 @@ impl Stage {
         }
         self.settings.settled = true;
         let settings = serde_json::to_vec_pretty(&self.settings).unwrap_or_default();
-        std::fs::write(self.evidence.join(SETTINGS), settings).map_err(|it| RunError::io("writing the settings", it))
+        std::fs::write(self.evidence.join(SETTINGS), settings)
+            .map_err(|it| RunError::io("writing the settings", it))
     }
 
     /// Buyers come and go while harm is done; says which faults could not be.

@@ -20,7 +20,8 @@ pub(super) fn check(evidence: &Evidence, facts: &Facts, findings: &mut Findings)
         findings.unmet("the settings have no id key: requests cannot be told from each other");
         return;
     };
-    let all: Vec<Option<Asked>> = evidence.operations.iter().map(|it| asked(&it.invoke.ask, &deriver)).collect();
+    let all: Vec<Option<Asked>> =
+        evidence.operations.iter().map(|it| asked(&it.invoke.ask, &deriver)).collect();
     for (operation, asked) in evidence.operations.iter().zip(&all) {
         if let (Outcome::Ok(answer), Some(asked)) = (&operation.outcome, asked) {
             Check { operation, answer, facts, findings, partitions: settings.partitions }.acknowledged(asked);
@@ -49,7 +50,9 @@ fn asked(ask: &Ask, deriver: &Deriver) -> Option<Asked> {
             let about = parsed(reservation_id)?;
             (own, Commanded::Extend { customer: customer(subject), about, by_ms: *by_ms })
         }
-        Ask::SetStock { sku, on_hand, .. } => (own, Commanded::SetStock { sku: sku.clone(), on_hand: *on_hand }),
+        Ask::SetStock { sku, on_hand, .. } => {
+            (own, Commanded::SetStock { sku: sku.clone(), on_hand: *on_hand })
+        }
         Ask::AdjustStock { sku, delta, set_aside, .. } => {
             (own, Commanded::AdjustStock { sku: sku.clone(), delta: *delta, set_aside: *set_aside })
         }
@@ -237,7 +240,8 @@ impl Check<'_> {
             Some(Said::Refused { reason, .. }) => self.answer.code.as_deref() == Some(code(*reason)),
             _ => false,
         };
-        let answered: HashSet<u32> = self.decided(asked).iter().filter(|it| fits(it)).map(|it| it.partition).collect();
+        let answered: HashSet<u32> =
+            self.decided(asked).iter().filter(|it| fits(it)).map(|it| it.partition).collect();
         let refused = self.answer.code.is_some();
         if answered.is_empty()
             || (!refused && partitions == self.partitions as usize && answered.len() < partitions)

@@ -88,7 +88,9 @@ impl Deriver {
             Ask::AdjustStock { subject, key, sku, .. } => self.id(4, subject, sku.as_bytes(), key, of(sku)),
             // One id for all partitions.
             Ask::DefineSale { subject, key, sale_id, .. } => self.id(5, subject, sale_id.as_bytes(), key, 0),
-            Ask::Confirm { .. } | Ask::Release { .. } | Ask::OpenSale { .. } | Ask::Availability { .. } => return None,
+            Ask::Confirm { .. } | Ask::Release { .. } | Ask::OpenSale { .. } | Ask::Availability { .. } => {
+                return None;
+            }
         })
     }
 }

@@ -51,7 +51,8 @@ impl Chaos<'_> {
         let alone = whole * 2 / 3;
         for (at, class) in classes.iter().enumerate() {
             self.phase(&class.name());
-            let until = begun + alone * u32::try_from(at + 1).unwrap_or(1) / u32::try_from(classes.len()).unwrap_or(1);
+            let until = begun
+                + alone * u32::try_from(at + 1).unwrap_or(1) / u32::try_from(classes.len()).unwrap_or(1);
             // Once at least, however short the run is.
             loop {
                 self.once(*class)?;

@@ -188,7 +188,8 @@ enum Kind {
 /// What an answer means.
 fn read(base: Answer, ask: &Ask, status: u16, replay: bool, text: &str) -> (Answer, Kind) {
     let body: Body = serde_json::from_str(text).unwrap_or_default();
-    let counters = [body.on_hand, body.available, body.held, body.committed, body.unavailable, body.shortfall];
+    let counters =
+        [body.on_hand, body.available, body.held, body.committed, body.unavailable, body.shortfall];
     let figures = counters.iter().copied().collect::<Option<Vec<u64>>>();
     let digest = blake3::hash(text.as_bytes()).to_hex();
     let answer = Answer {

@@ -32,17 +32,23 @@ impl CommandLine {
 
     /// An intake on Kafka.
     pub(super) fn intake(program: &Path, config: &Path, data: &Path) -> Self {
-        Self::new(program, ["intake", "--listen", "127.0.0.1:0"]).with("--config", config).with("--data", data)
+        Self::new(program, ["intake", "--listen", "127.0.0.1:0"])
+            .with("--config", config)
+            .with("--data", data)
     }
 
     /// A sequencer on Kafka.
     pub(super) fn sequencer(program: &Path, config: &Path, data: &Path) -> Self {
-        Self::new(program, ["sequencer", "--listen", "127.0.0.1:0"]).with("--config", config).with("--data", data)
+        Self::new(program, ["sequencer", "--listen", "127.0.0.1:0"])
+            .with("--config", config)
+            .with("--data", data)
     }
 
     /// Makes the topics.
     pub(super) fn create_topics(program: &Path, config: &Path, partitions: u32) -> Self {
-        Self::new(program, ["topics", "create"]).with("--partitions", partitions.to_string()).with("--config", config)
+        Self::new(program, ["topics", "create"])
+            .with("--partitions", partitions.to_string())
+            .with("--config", config)
     }
 
     /// The command, so that the process ends when the thread that starts it does, if the system has a tool for that.

@@ -6,7 +6,7 @@ use holdfast_contracts::murmur2::partition_of;
 use holdfast_log::{ReadOnlyConfig, ReadOnlyLog};
 
 use super::chaos::FaultClass;
-use super::commands::{Common, CommandLine, settings};
+use super::commands::{CommandLine, Common, settings};
 use super::disk::SmallDisk;
 use super::moments::Moment;
 use super::system::Member;
@@ -25,12 +25,14 @@ pub(super) fn prepare(config: &RunConfig, directory: &Path) -> Result<Stage, Run
     let disk = SmallDisk::mount(&data, DISK_BYTES);
     let common = Common { partitions: PARTITIONS, id_key_file: begin.id_key_file.clone(), kafka: None };
     let file = begin.data.join("server.toml");
-    std::fs::write(&file, settings(&common, true)).map_err(|source| RunError::io("writing settings", source))?;
+    std::fs::write(&file, settings(&common, true))
+        .map_err(|source| RunError::io("writing settings", source))?;
     let line = CommandLine::up(&config.server, &file, &data);
     let shared = (begin.recorder.clone(), begin.targets.clone());
     let talk = directory.join("server.stderr");
     let mut member = Member::new("server", Role::Server, line, data.clone(), talk, &shared);
-    let mut classes: Vec<FaultClass> = Moment::ALL.map(|moment| FaultClass::Kill(Role::Server, moment)).to_vec();
+    let mut classes: Vec<FaultClass> =
+        Moment::ALL.map(|moment| FaultClass::Kill(Role::Server, moment)).to_vec();
     classes.push(FaultClass::Pause(Role::Server, 2_000));
     match disk {
         Ok(disk) => {
@@ -45,7 +47,15 @@ pub(super) fn prepare(config: &RunConfig, directory: &Path) -> Result<Stage, Run
     let market = begin.market(config, Issuer::open(&data)?, skus);
     begin.settings.minimums = minimums(config);
     let (evidence, settings) = (begin.evidence, begin.settings);
-    Ok(Stage { evidence, settings, members: vec![member], classes, market, last, log: Box::new(Embedded(data.join("log"))) })
+    Ok(Stage {
+        evidence,
+        settings,
+        members: vec![member],
+        classes,
+        market,
+        last,
+        log: Box::new(Embedded(data.join("log"))),
+    })
 }
 
 fn minimums(config: &RunConfig) -> Minimums {

@@ -43,7 +43,7 @@ impl Moment {
         let acks = recorder.acks();
         let busy = || recorder.in_flight() > 0;
         match self {
-            Self::Random => wait(busy)
+            Self::Random => wait(busy),
             Self::AfterAnswer => wait(|| recorder.acks() > acks && busy()),
             Self::UnderWay => wait(|| recorder.in_flight() >= 4),
             Self::Checkpoint => {

@@ -35,7 +35,10 @@ pub(super) fn open_sale(market: &Market, last: &[String], rng: &mut fastrand::Rn
     let terms = Terms { hold_ttl_ms: HOLD_TTL_MS, units_per_customer_max: UNITS_PER_CUSTOMER_MAX };
     let define = Ask::DefineSale { subject, key, sale_id: sale_id.clone(), skus: all, terms };
     must("defining the sale", client.insist(&define, STEP_WITHIN, rng).and_then(|it| it.status))?;
-    must("opening the sale", client.insist(&Ask::OpenSale { sale_id }, STEP_WITHIN, rng).and_then(|it| it.status))
+    must(
+        "opening the sale",
+        client.insist(&Ask::OpenSale { sale_id }, STEP_WITHIN, rng).and_then(|it| it.status),
+    )
 }
 
 /// Puts a few units on the shelf now and then, and sets some aside, until it is over.
@@ -61,7 +64,11 @@ pub(super) fn restock(market: &Market, seed: u64) {
 
 /// When nothing disturbs any more: everything is bought out, every intake's last request in every partition is decided,
 /// and no hold is left.
-pub(super) fn close(market: &Market, last: &[String], rng: &mut fastrand::Rng) -> Result<Vec<String>, RunError> {
+pub(super) fn close(
+    market: &Market,
+    last: &[String],
+    rng: &mut fastrand::Rng,
+) -> Result<Vec<String>, RunError> {
     wait_for_no_holds(market, last, rng)?;
     let mut bought_out = Vec::new();
     for sku in &market.skus {
@@ -106,7 +113,9 @@ fn wait_for_no_holds(market: &Market, last: &[String], rng: &mut fastrand::Rng) 
             match figures(&market.client, sku, rng) {
                 Some([_, _, 0, ..]) => break,
                 _ if Instant::now() > deadline => {
-                    return Err(RunError::Failed(format!("holds of {sku} do not end although nothing disturbs")));
+                    return Err(RunError::Failed(format!(
+                        "holds of {sku} do not end although nothing disturbs"
+                    )));
                 }
                 _ => std::thread::sleep(LOOK_EVERY),
             }
@@ -116,7 +125,11 @@ fn wait_for_no_holds(market: &Market, last: &[String], rng: &mut fastrand::Rng) 
 }
 
 /// So many SKUs, and for each partition one that nobody buys.
-pub(super) fn skus(partitions: u32, each: u32, partition_of: impl Fn(&str) -> u32) -> (Vec<String>, Vec<String>) {
+pub(super) fn skus(
+    partitions: u32,
+    each: u32,
+    partition_of: impl Fn(&str) -> u32,
+) -> (Vec<String>, Vec<String>) {
     let (mut skus, mut last) = (Vec::new(), Vec::new());
     for partition in 0..partitions {
         let here: Vec<String> = (0..)

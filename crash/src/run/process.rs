@@ -30,11 +30,13 @@ impl Process {
     /// Starts it. Its standard error is added to `talk`. It ends with this process where the system can see to that.
     pub(super) fn start(line: &CommandLine, talk: &Path) -> Result<Self, RunError> {
         let open = OpenOptions::new().create(true).append(true).open(talk);
-        let talk: File = open.map_err(|source| RunError::io("opening the file for what a process says", source))?;
+        let talk: File =
+            open.map_err(|source| RunError::io("opening the file for what a process says", source))?;
         let mut command = line.command();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(talk);
         let mut child = command.spawn().map_err(|source| RunError::io("starting a process", source))?;
-        let stdout = child.stdout.take().ok_or_else(|| RunError::Failed("a process without output".to_owned()))?;
+        let stdout =
+            child.stdout.take().ok_or_else(|| RunError::Failed("a process without output".to_owned()))?;
         let (told, lines) = channel();
         // Ends with the process; reads to the end, so that the process never waits for a reader.
         std::thread::spawn(move || {

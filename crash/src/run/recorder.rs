@@ -8,7 +8,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::evidence::{
-    Answer, Ask, DIGESTS, Event, EvidenceError, FAULTS, Fault, FaultLine, HISTORY, Invoke, LineWriter, OwnerDigest,
+    Answer, Ask, DIGESTS, Event, EvidenceError, FAULTS, Fault, FaultLine, HISTORY, Invoke, LineWriter,
+    OwnerDigest,
 };
 
 /// The evidence of a run in the making. Shared by all threads.
@@ -66,7 +67,10 @@ impl Recorder {
         let op = self.next_op.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let at_us = self.now_us();
-        self.write(&self.history, &Event::Invoke(Invoke { op, at_us, intake: intake.to_owned(), ask: ask.clone() }));
+        self.write(
+            &self.history,
+            &Event::Invoke(Invoke { op, at_us, intake: intake.to_owned(), ask: ask.clone() }),
+        );
         op
     }
 

@@ -27,8 +27,11 @@ struct Claims<'a> {
 impl Issuer {
     /// Takes the key pair of an intake that has started on `data`.
     pub(super) fn open(data: &Path) -> Result<Self, RunError> {
-        let pem = std::fs::read(data.join(FILE)).map_err(|source| RunError::io("reading the development key", source))?;
-        EncodingKey::from_ed_pem(&pem).map(Self).map_err(|error| RunError::Failed(format!("the development key: {error}")))
+        let pem = std::fs::read(data.join(FILE))
+            .map_err(|source| RunError::io("reading the development key", source))?;
+        EncodingKey::from_ed_pem(&pem)
+            .map(Self)
+            .map_err(|error| RunError::Failed(format!("the development key: {error}")))
     }
 
     /// The value of an `Authorization` header. Operators have the scope `admin`.

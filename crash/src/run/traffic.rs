@@ -39,7 +39,9 @@ impl Market {
             let requests = self.visit(&subject, &mut rng);
             // A stretch without answers is not made up for: the load stays bounded.
             next = (next + pause * requests).max(Instant::now());
-            std::thread::sleep(next.saturating_duration_since(Instant::now()).min(Duration::from_millis(500)));
+            std::thread::sleep(
+                next.saturating_duration_since(Instant::now()).min(Duration::from_millis(500)),
+            );
         }
     }
 

@@ -56,7 +56,7 @@ impl Service {
     }
 
     pub(crate) fn topic(&self, topic: Topic) -> String {
-        self.config.topic(topic)
+        self.config.topic_name(topic)
     }
 
     /// Puts so many units of each on the shelf and opens a sale of them.
