@@ -37,7 +37,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         }
         let beginning = Anchor::beginning(log.log_id(), log.partitions(M::COMMANDS));
         let Begun { machine: state, anchor, damage } =
-            begin::begin::<M>(machine, &beginning, &mut store, || log.watermarks(commands))?;
+            begin::begin::<M>(machine, &beginning, &mut store, || log.refresh(commands))?;
         // In this order: every output that is in the log by now comes from a command that is.
         let tail_end = log.watermarks(decisions).end;
         let marks = log.watermarks(commands);
