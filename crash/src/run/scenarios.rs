@@ -135,7 +135,7 @@ impl Stage<'_> {
         let brokers = &self.kafka.brokers;
         let tool = "org.apache.kafka.tools.TopicCommand";
         for topic in Topic::ALL {
-            let name = self.kafka.config.topic(topic);
+            let name = self.kafka.config.topic_name(topic);
             let _ = brokers
                 .tool(tool, &["--bootstrap-server", brokers.bootstrap(), "--delete", "--topic", &name]);
         }
