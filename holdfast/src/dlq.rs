@@ -1,6 +1,6 @@
 //! `holdfast dlq`: looks at records that could not be decoded.
 
-use holdfast_contracts::command::decode_commands;
+use holdfast_contracts::command::decode_batch;
 use holdfast_contracts::{Offset, PartitionId};
 use holdfast_log::Topic;
 use holdfast_log::kafka::dead_letters::{DeadLetters, StoredLetter};
@@ -28,9 +28,10 @@ pub(crate) fn run(command: &Dlq, loaded: &Loaded, output: Output) -> Result<(), 
         }
         Dlq::Replay { partition, place, dry_run: _ } => {
             let letter = one(&letters, *partition, *place)?;
-            let decoded = decode_commands(&letter.letter.payload);
+            let (mut skus, mut commands) = (Vec::new(), Vec::new());
+            let decoded = decode_batch(&letter.letter.payload, &mut skus, &mut commands);
             let outcome = match &decoded {
-                Ok(batch) => format!("this build reads {} commands in it", batch.commands().count()),
+                Ok(_) => format!("this build reads {} commands in it", commands.len()),
                 Err(error) => format!("this build cannot decode it either: {error}"),
             };
             output.answer(&Replayed { decodes: decoded.is_ok(), outcome, line: Line::of(&letter) })
