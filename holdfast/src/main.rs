@@ -7,6 +7,7 @@ mod checkpoints;
 mod cli;
 mod client;
 mod config;
+mod control_key;
 mod data;
 mod demo;
 mod dlq;
@@ -81,6 +82,8 @@ fn run(command: &Command, common: &Common, output: Output) -> Result<(), Failure
             doctor::run(&doctor::Subject::of(&loaded), output)
         }
         Command::Token(it) => token::run(&loaded()?, &it.subject, &it.scope, it.ttl),
+        Command::ControlKey(cli::ControlKey::Create) => control_key::create(&loaded()?.config, output),
+        Command::ControlKey(cli::ControlKey::Show) => control_key::show(&loaded()?.config, output),
         Command::AcceptIdKey { yes } => id_key::accept(&loaded()?, *yes, output),
         Command::Demo(it) => demo::run(&demo_config(it, common)?, it.json, output),
         Command::Completions { shell } => {
