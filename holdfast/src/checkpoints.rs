@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use crate::cli::Checkpoints;
 use crate::config::Loaded;
+use crate::control_key;
 use crate::failure::{Exit, Failure, causes};
 use crate::output::{Answer, Output, Table};
-use crate::roles::control_key;
 
 /// Does what was asked.
 ///
@@ -59,7 +59,7 @@ fn verify(
 ) -> Result<String, Failure> {
     let anchor = &archived.anchor;
     let config = MachineConfig {
-        control_key: control_key(&loaded.config)?,
+        control_key: control_key::read(&loaded.config)?,
         ..MachineConfig::new(partition, anchor.partitions, anchor.log_id)
     };
     let built = read_back::<Machine>(archive, &config, anchor.log_id, partition, anchor.next_offset);

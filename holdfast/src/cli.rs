@@ -57,11 +57,6 @@ pub(crate) enum Command {
     /// Look at the checkpoints in the archive
     #[command(subcommand)]
     Checkpoints(Checkpoints),
-    /// Make the secret that operators' commands are authenticated with; every role on the same topics gets the same file
-    ControlKey {
-        /// A file that does not exist
-        file: PathBuf,
-    },
     /// Check, define, open, pause, close or show a sale
     #[command(subcommand)]
     Sale(Sale),

@@ -112,8 +112,6 @@ pub(crate) struct RolesConfig {
     pub(crate) archive: Option<String>,
     /// How often a checkpoint is shipped, if there is a later one, in ms. Default 60,000.
     pub(crate) ship_every_ms: NonZeroU64,
-    /// The file of the secret that operators' commands are authenticated with. Default none: they are not.
-    pub(crate) control_key_file: Option<PathBuf>,
 }
 
 /// More ids or holds than that are a slip of the pen: they would take 30 GB and more.
@@ -154,7 +152,6 @@ impl Default for RolesConfig {
             handover_ms: nz64(5_000),
             archive: None,
             ship_every_ms: nz64(60_000),
-            control_key_file: None,
         }
     }
 }
@@ -254,9 +251,9 @@ impl Config {
             return Err(Failure::usage("a role needs brokers: kafka.bootstrap is not set")
                 .advise("set it in the [kafka] table of the settings; without Kafka, `holdfast up` runs everything"));
         }
-        if self.production && self.roles.control_key_file.is_none() {
+        if self.production && self.control_key_file.is_none() {
             return Err(Failure::usage("production mode needs the secret that operators' commands are authenticated with")
-                .advise("make one with `holdfast control-key FILE` and set roles.control_key_file"));
+                .advise("set control_key_file, and make the key once with `holdfast control-key create`"));
         }
         if self.roles.session_timeout_ms.get() < 1_000 {
             return Err(Failure::usage("roles.session_timeout_ms must be at least 1000"));

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use holdfast_contracts::PartitionId;
 use holdfast_intake::IntakeConfig;
-use holdfast_intake::keys::{IdKey, KeyError, create_control_key};
+use holdfast_intake::keys::{IdKey, KeyError};
 use holdfast_log::{OrderedLog, StreamId, Topic};
 
 use crate::config::Loaded;
@@ -101,20 +101,6 @@ pub(crate) fn accept(loaded: &Loaded, yes: bool, output: Output) -> Result<(), F
     let key = IdKey::open_or_create(&file).map_err(|error| refused(&error))?;
     data.pin(&Identity { id_key: Some(key.fingerprint()), ..Identity::of(&log) })?;
     output.say(&format!("the key in {} is the one this log goes on with", file.display()));
-    Ok(())
-}
-
-/// Makes the secret that operators' commands are authenticated with.
-///
-/// # Errors
-/// If there is such a file already, or it cannot be written.
-pub(crate) fn make_control_key(file: &Path, output: Output) -> Result<(), Failure> {
-    let key = create_control_key(file).map_err(|error| refused(&error))?;
-    output.say(&format!(
-        "{} is made, fingerprint {}; set roles.control_key_file to it for every role on the same topics",
-        file.display(),
-        key.fingerprint()
-    ));
     Ok(())
 }
 

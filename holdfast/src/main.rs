@@ -70,7 +70,6 @@ fn run(command: &Command, common: &Common, output: Output) -> Result<(), Failure
         Command::Drain => roles::drain(&data()?, output),
         Command::Dlq(command) => dlq::run(command, &loaded()?, output),
         Command::Checkpoints(command) => checkpoints::run(command, &loaded()?, output),
-        Command::ControlKey { file } => id_key::make_control_key(file, output),
         Command::Sale(command) => sale(command, &loaded()?, output),
         Command::Stock(command) => stock(command, &loaded()?, output),
         Command::Explain { id } => explain::run(&data()?, id, output),

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use holdfast_archive::ObjectArchive;
 use holdfast_contracts::ControlKey;
 use holdfast_engine::CheckpointArchive;
-use holdfast_intake::keys::{IdKey, read_control_key};
+use holdfast_intake::keys::IdKey;
 use holdfast_log::kafka::identity::{IdentityError, Pins, pin_or_check};
 use holdfast_log::kafka::topics::{self, Finding, Severity, TopicsSpec};
 use holdfast_log::kafka::{KafkaConfig, KafkaError, KafkaLog, KafkaLogOptions, KafkaOpenError, LogOnKafka, lookup};
 use holdfast_log::{OrderedLog, Topic};
 
 use crate::config::{Config, Loaded};
+use crate::control_key;
 use crate::data::{DataDir, Identity};
 use crate::failure::{Exit, Failure, causes};
-use crate::id_key;
 use crate::up::Signals;
 
 /// How long brokers may be away before a start is given up, and how often they are asked meanwhile.
@@ -45,7 +45,7 @@ impl Connected {
     ) -> Result<Self, Failure> {
         let config = &loaded.config;
         let kafka = config.kafka.resolve().map_err(|error| settings_refused(&error))?;
-        let control_key = control_key(config)?;
+        let control_key = control_key::read(config)?;
         let found = patiently(signals, || lookup(&kafka))?;
         let partitions = found.layout.partitions(Topic::InventoryCommands);
         if let Some(asked) = loaded.partitions_asked.filter(|asked| *asked != partitions) {
@@ -93,20 +93,6 @@ impl Connected {
 /// What is pinned where no control key is used: going on with one, or without one, is another log's business.
 fn none() -> String {
     "none".to_owned()
-}
-
-/// The key that operators' commands are authenticated with, if one is configured.
-pub(crate) fn control_key(config: &Config) -> Result<Option<ControlKey>, Failure> {
-    let Some(file) = &config.roles.control_key_file else { return Ok(None) };
-    let key = read_control_key(file).map_err(|error| id_key::refused(&error))?;
-    key.map(Some).ok_or_else(|| {
-        Failure::new(
-            Exit::Failed,
-            "CONTROL_KEY_MISSING",
-            format!("there is no control key at {}", file.display()),
-        )
-        .advise("make one with `holdfast control-key FILE` and give the same file to every role")
-    })
 }
 
 fn archive(config: &Config) -> Result<Option<Arc<dyn CheckpointArchive>>, Failure> {

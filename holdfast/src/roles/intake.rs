@@ -51,7 +51,7 @@ fn serve(
     let machines = config.role_sequencer(connected, Assignment::Standby);
     let (archive, log_id) = (connected.archive.clone(), log.log_id());
     let followers = Sequencer::start(&log, &machines, move |partition| {
-        ArchivedStore::following(archive.clone(), log_id, partition)
+        ArchivedStore::reading_only(archive.clone(), log_id, partition)
     });
     let followers: Arc<Sequencer<Machine>> = Arc::new(followers);
     let standing = Arc::new(Standing {

@@ -72,7 +72,7 @@ impl Role {
         let machines = config.role_sequencer(&connected, otherwise);
         let (stores, archive, log_id) = (Arc::clone(&db), connected.archive.clone(), log.log_id());
         let sequencer = Sequencer::start(&log, &machines, move |partition| {
-            ArchivedStore::over(stores.partition(partition), archive.clone(), log_id, partition)
+            ArchivedStore::new(stores.partition(partition), archive.clone(), log_id, partition)
         });
         let sequencer = Arc::new(sequencer);
         let shipping = connected.archive.as_ref().map(|archive| {
