@@ -28,7 +28,8 @@ pub(crate) fn run(command: &Checkpoints, loaded: &Loaded, output: Output) -> Res
     for log in archive.logs().map_err(|error| failed(&error))? {
         for partition in archive.partitions(log).map_err(|error| failed(&error))? {
             let listing = archive.list(log, partition).map_err(|error| failed(&error))?;
-            let damaged = listing.damaged.iter().map(|(at, error)| Line::damaged(log, partition, at.0, causes(error)));
+            let damaged =
+                listing.damaged.iter().map(|(at, error)| Line::damaged(log, partition, at.0, causes(error)));
             lines.extend(damaged);
             for (nr, archived) in listing.whole.iter().enumerate() {
                 let mut line = Line::of(partition, archived);

@@ -248,12 +248,15 @@ impl Config {
     /// A sentence about the first value that does not fit.
     pub(crate) fn validate_role(&self) -> Result<(), Failure> {
         if self.kafka.bootstrap.is_none() {
-            return Err(Failure::usage("a role needs brokers: kafka.bootstrap is not set")
-                .advise("set it in the [kafka] table of the settings; without Kafka, `holdfast up` runs everything"));
+            return Err(Failure::usage("a role needs brokers: kafka.bootstrap is not set").advise(
+                "set it in the [kafka] table of the settings; without Kafka, `holdfast up` runs everything",
+            ));
         }
         if self.production && self.control_key_file.is_none() {
-            return Err(Failure::usage("production mode needs the secret that operators' commands are authenticated with")
-                .advise("set control_key_file, and make the key once with `holdfast control-key create`"));
+            return Err(Failure::usage(
+                "production mode needs the secret that operators' commands are authenticated with",
+            )
+            .advise("set control_key_file, and make the key once with `holdfast control-key create`"));
         }
         if self.roles.session_timeout_ms.get() < 1_000 {
             return Err(Failure::usage("roles.session_timeout_ms must be at least 1000"));

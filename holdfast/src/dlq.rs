@@ -19,7 +19,7 @@ use crate::roles::{kafka_refused, settings_refused};
 /// If the brokers cannot be asked, or there is no such dead letter.
 pub(crate) fn run(command: &Dlq, loaded: &Loaded, output: Output) -> Result<(), Failure> {
     let kafka = loaded.config.kafka.resolve().map_err(|error| settings_refused(&error))?;
-    let letters = DeadLetters::open(&kafka).map_err(|error| kafka_refused(&error))?;
+    let letters = DeadLetters::open(&kafka).map_err(|error| settings_refused(&error))?;
     match command {
         Dlq::List { partition, max } => output.answer(&list(&kafka, &letters, *partition, *max)?),
         Dlq::Show { partition, place } => {
@@ -39,12 +39,7 @@ pub(crate) fn run(command: &Dlq, loaded: &Loaded, output: Output) -> Result<(), 
     }
 }
 
-fn list(
-    kafka: &KafkaConfig,
-    letters: &DeadLetters,
-    only: Option<u32>,
-    max: usize,
-) -> Result<List, Failure> {
+fn list(kafka: &KafkaConfig, letters: &DeadLetters, only: Option<u32>, max: usize) -> Result<List, Failure> {
     let found = lookup(kafka).map_err(|error| kafka_refused(&error))?;
     let partitions = found.layout.partitions(Topic::InventoryCommands);
     let wanted = (0..partitions).filter(|it| only.is_none_or(|only| only == *it));
@@ -57,10 +52,15 @@ fn list(
 }
 
 fn one(letters: &DeadLetters, partition: u32, place: u64) -> Result<StoredLetter, Failure> {
-    let found = letters.list(PartitionId(partition), Offset(place), 1).map_err(|error| kafka_refused(&error))?;
+    let found =
+        letters.list(PartitionId(partition), Offset(place), 1).map_err(|error| kafka_refused(&error))?;
     found.into_iter().find(|it| it.place == Offset(place)).ok_or_else(|| {
-        Failure::new(Exit::Failed, "NO_DEAD_LETTER", format!("partition {partition} has no dead letter at {place}"))
-            .advise("`holdfast dlq list` says which there are")
+        Failure::new(
+            Exit::Failed,
+            "NO_DEAD_LETTER",
+            format!("partition {partition} has no dead letter at {place}"),
+        )
+        .advise("`holdfast dlq list` says which there are")
     })
 }
 
@@ -147,7 +147,12 @@ impl Answer for Replayed {
         let mut table = Table::new(&["partition", "place", "decodes", "outcome"]);
         let line = &self.line;
         let decodes = if self.decodes { "yes" } else { "no" };
-        table.row([line.partition.to_string(), line.place.to_string(), decodes.to_owned(), self.outcome.clone()]);
+        table.row([
+            line.partition.to_string(),
+            line.place.to_string(),
+            decodes.to_owned(),
+            self.outcome.clone(),
+        ]);
         table
     }
 }

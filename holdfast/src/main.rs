@@ -43,7 +43,9 @@ use output::Output;
 fn main() -> ExitCode {
     let Cli { command, common } = Cli::parse();
     let mut output = Output { format: common.output, quiet: common.quiet };
-    if matches!(command, Command::Up(_) | Command::Sequencer(_) | Command::Intake(_)) && !std::io::stderr().is_terminal() {
+    if matches!(command, Command::Up(_) | Command::Sequencer(_) | Command::Intake(_))
+        && !std::io::stderr().is_terminal()
+    {
         // A server's stderr is its log, which is JSON to the last line.
         output.format = output::Format::Json;
     }

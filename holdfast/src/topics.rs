@@ -30,9 +30,9 @@ pub(crate) fn run(command: &Topics, loaded: &Loaded, output: Output) -> Result<(
 /// What is expected: the count that was asked for, or else the one that the topics have.
 fn spec(loaded: &Loaded, asked: Option<u32>, kafka: &KafkaConfig) -> TopicsSpec {
     let there = || holdfast_log::kafka::lookup(kafka).ok();
-    let partitions = asked.or(loaded.partitions_asked).or_else(|| {
-        there().map(|found| found.layout.partitions(holdfast_log::Topic::InventoryCommands))
-    });
+    let partitions = asked
+        .or(loaded.partitions_asked)
+        .or_else(|| there().map(|found| found.layout.partitions(holdfast_log::Topic::InventoryCommands)));
     TopicsSpec::new(partitions.unwrap_or(loaded.config.partitions.get()), loaded.config.kafka.profile)
 }
 
@@ -94,7 +94,13 @@ fn findings_table(findings: &[Finding]) -> Table {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        table.row([severity.to_owned(), it.code.to_owned(), it.topic.clone(), it.sentence.clone(), it.advice.clone()]);
+        table.row([
+            severity.to_owned(),
+            it.code.to_owned(),
+            it.topic.clone(),
+            it.sentence.clone(),
+            it.advice.clone(),
+        ]);
     }
     table
 }
@@ -126,7 +132,8 @@ impl Answer for Described {
 
     fn lead_tables(&self) -> Vec<Table> {
         let mut log = Table::titled("log", &["cluster", "log id"]);
-        let log_id = self.0.log_id.map_or_else(|| "the topics do not exist".to_owned(), |it| it.0.to_string());
+        let log_id =
+            self.0.log_id.map_or_else(|| "the topics do not exist".to_owned(), |it| it.0.to_string());
         log.row([self.0.cluster_id.clone(), log_id]);
         let mut settings = Table::titled("settings", &["topic", "setting", "value"]);
         for topic in &self.0.topics {

@@ -10,7 +10,9 @@ use holdfast_engine::CheckpointArchive;
 use holdfast_intake::keys::IdKey;
 use holdfast_log::kafka::identity::{IdentityError, Pins, pin_or_check};
 use holdfast_log::kafka::topics::{self, Finding, Severity, TopicsSpec};
-use holdfast_log::kafka::{KafkaConfig, KafkaError, KafkaLog, KafkaLogOptions, KafkaOpenError, LogOnKafka, lookup};
+use holdfast_log::kafka::{
+    KafkaConfig, KafkaError, KafkaLog, KafkaLogOptions, KafkaOpenError, LogOnKafka, lookup,
+};
 use holdfast_log::{OrderedLog, Topic};
 
 use crate::config::{Config, Loaded};
@@ -153,7 +155,8 @@ pub(crate) fn settings_refused(error: &dyn std::error::Error) -> Failure {
 }
 
 fn open_refused(error: &KafkaOpenError) -> Failure {
-    Failure::of("LOG", "opening the log on Kafka", error).advise("look at the topics with `holdfast topics check`")
+    Failure::of("LOG", "opening the log on Kafka", error)
+        .advise("look at the topics with `holdfast topics check`")
 }
 
 fn other_keys(error: &IdentityError) -> Failure {
@@ -166,11 +169,18 @@ fn other_keys(error: &IdentityError) -> Failure {
 /// Refuses topics on which the promises do not hold.
 fn refuse_findings(findings: &[Finding]) -> Result<(), Failure> {
     for finding in findings.iter().filter(|it| it.severity == Severity::Warning) {
-        tracing::warn!(code = finding.code, topic = finding.topic, advice = finding.advice, "{}", finding.sentence);
+        tracing::warn!(
+            code = finding.code,
+            topic = finding.topic,
+            advice = finding.advice,
+            "{}",
+            finding.sentence
+        );
     }
     let Some(first) = findings.iter().find(|it| it.severity == Severity::Error) else { return Ok(()) };
     let more = findings.iter().filter(|it| it.severity == Severity::Error).count() - 1;
-    let others = if more == 0 { String::new() } else { format!(" (and {more} more: `holdfast topics check`)") };
+    let others =
+        if more == 0 { String::new() } else { format!(" (and {more} more: `holdfast topics check`)") };
     Err(Failure::new(Exit::Failed, first.code, format!("{}: {}{others}", first.topic, first.sentence))
         .advise(first.advice.clone()))
 }

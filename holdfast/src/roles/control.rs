@@ -71,8 +71,12 @@ fn hear(stream: UnixStream, sender: &SyncSender<Asked>) -> Option<()> {
 /// If none runs there, or it could not hand over in time.
 pub(crate) fn drain(data: &DataDir, output: output::Output) -> Result<(), Failure> {
     let nobody = |_| {
-        Failure::new(Exit::Unavailable, "NO_SEQUENCER", format!("no sequencer runs on {}", data.root().display()))
-            .advise("name its data directory with --data")
+        Failure::new(
+            Exit::Unavailable,
+            "NO_SEQUENCER",
+            format!("no sequencer runs on {}", data.root().display()),
+        )
+        .advise("name its data directory with --data")
     };
     let mut stream = UnixStream::connect(data.control_socket()).map_err(nobody)?;
     let lost = |error: io::Error| Failure::of("DRAIN", "asking the sequencer to hand over", &error);
@@ -82,8 +86,12 @@ pub(crate) fn drain(data: &DataDir, output: output::Output) -> Result<(), Failur
     stream.read_to_string(&mut text).map_err(lost)?;
     let how: Value = serde_json::from_str(&text).map_err(|error| lost(error.into()))?;
     if how["left"] != Value::Bool(true) {
-        return Err(Failure::new(Exit::Failed, "NOT_DRAINED", "the sequencer could not hand over everything in time")
-            .advise("look at its /status page; ending it is safe all the same"));
+        return Err(Failure::new(
+            Exit::Failed,
+            "NOT_DRAINED",
+            "the sequencer could not hand over everything in time",
+        )
+        .advise("look at its /status page; ending it is safe all the same"));
     }
     output.say("handed over; the process stands by and may be ended");
     output::data(&how.to_string())

@@ -15,7 +15,7 @@ use holdfast_contracts::{Offset, PartitionId};
 use holdfast_core::Machine;
 use holdfast_engine::{Assignment, Sequencer};
 use holdfast_log::kafka::dead_letters::{DeadLetter, DeadLetters};
-use holdfast_log::kafka::{KafkaConfig, KafkaError};
+use holdfast_log::kafka::{ConfigError, KafkaConfig, KafkaError};
 use holdfast_log::{Doorbell, OrderedLog, ReadError, StreamId, doorbell};
 
 /// Bytes of decisions read at once.
@@ -50,7 +50,7 @@ impl Copier {
         kafka: &KafkaConfig,
         log: Arc<dyn OrderedLog>,
         sequencer: &Arc<Sequencer<Machine>>,
-    ) -> Result<Self, KafkaError> {
+    ) -> Result<Self, ConfigError> {
         let letters = DeadLetters::open(kafka)?;
         let (bell, listener) = doorbell();
         let (end, figures) = (Arc::new(AtomicBool::new(false)), Arc::new(DeadFigures::default()));
@@ -71,9 +71,15 @@ impl Copier {
                 copying.places.retain(|partition, _| owned.contains(partition));
                 for partition in owned {
                     let stream = StreamId::inventory_decisions(partition);
-                    subscriptions.entry(partition).or_insert_with(|| copying.log.subscribe(stream, waker.clone()));
+                    subscriptions
+                        .entry(partition)
+                        .or_insert_with(|| copying.log.subscribe(stream, waker.clone()));
                     if let Err(error) = copying.look(partition) {
-                        tracing::warn!(partition = partition.0, error = crate::failure::causes(&error), "dead letters wait");
+                        tracing::warn!(
+                            partition = partition.0,
+                            error = crate::failure::causes(&error),
+                            "dead letters wait"
+                        );
                         copying.places.remove(&partition);
                     }
                 }
@@ -153,7 +159,8 @@ impl Copying {
                 place.next = record.offset.next();
                 let Ok(batch) = decode_decisions(&record.payload) else { continue };
                 let source = batch.envelope.source_offset;
-                if let Some(code) = batch.malformed.filter(|_| place.copied.is_none_or(|last| source > last)) {
+                if let Some(code) = batch.malformed.filter(|_| place.copied.is_none_or(|last| source > last))
+                {
                     self.copy(partition, source, code)?;
                     place.copied = Some(source);
                 }
@@ -204,10 +211,15 @@ impl Copying {
 
     fn copy(&self, partition: PartitionId, offset: Offset, code: u32) -> Result<(), CopyError> {
         let Some(raw) = self.letters.original(partition, offset)? else {
-            tracing::warn!(partition = partition.0, offset = offset.0, "a record that could not be decoded is gone");
+            tracing::warn!(
+                partition = partition.0,
+                offset = offset.0,
+                "a record that could not be decoded is gone"
+            );
             return Ok(());
         };
-        let reason = WireError::from_code(code).map_or_else(|| format!("code {code}"), |error| error.to_string());
+        let reason =
+            WireError::from_code(code).map_or_else(|| format!("code {code}"), |error| error.to_string());
         tracing::warn!(partition = partition.0, offset = offset.0, reason, "a record could not be decoded");
         self.letters.send(&DeadLetter {
             partition,

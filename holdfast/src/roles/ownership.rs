@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use holdfast_contracts::PartitionId;
 use holdfast_core::Machine;
 use holdfast_engine::{Assignment, Handover, Sequencer, Settled};
-use holdfast_log::kafka::{Generation, KafkaConfig, KafkaError, MemberEvent, Membership, MembershipConfig, MembershipNumbers};
+use holdfast_log::kafka::{
+    Generation, KafkaConfig, KafkaError, MemberEvent, Membership, MembershipConfig, MembershipNumbers,
+};
 
 /// How long a broken membership waits before it is joined again.
 const REJOIN_AFTER: Duration = Duration::from_secs(1);
@@ -89,7 +91,11 @@ impl Ownership {
                 self.assign(partition, Assignment::Active, Handover::AT_ONCE, |_| {});
             }
             MemberEvent::Revoked { partition, generation } => {
-                tracing::info!(partition = partition.0, generation = generation.0, "the partition goes to another process");
+                tracing::info!(
+                    partition = partition.0,
+                    generation = generation.0,
+                    "the partition goes to another process"
+                );
                 self.owned.remove(&partition);
                 let how = Handover { patience: self.config.release_timeout, checkpoint: false };
                 let membership = Arc::downgrade(membership);
@@ -101,7 +107,11 @@ impl Ownership {
                 });
             }
             MemberEvent::Lost { partition, generation } => {
-                tracing::warn!(partition = partition.0, generation = generation.0, "the partition was lost to another process");
+                tracing::warn!(
+                    partition = partition.0,
+                    generation = generation.0,
+                    "the partition was lost to another process"
+                );
                 self.owned.remove(&partition);
                 self.assign(partition, self.otherwise, Handover::AT_ONCE, |_| {});
             }

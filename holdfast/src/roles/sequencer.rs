@@ -13,7 +13,7 @@ use holdfast_log::OrderedLog;
 use holdfast_log::kafka::MembershipConfig;
 use serde_json::json;
 
-use super::connect::{Connected, instance_id};
+use super::connect::{Connected, instance_id, settings_refused};
 use super::control::{self, Asked};
 use super::dead::Copier;
 use super::ownership::{Fenced, Ownership};
@@ -64,7 +64,12 @@ pub(crate) fn run(loaded: &Loaded, listen: SocketAddr) -> Result<(), Failure> {
 }
 
 impl Role {
-    fn start(loaded: &Loaded, data: &DataDir, connected: Connected, listen: SocketAddr) -> Result<Self, Failure> {
+    fn start(
+        loaded: &Loaded,
+        data: &DataDir,
+        connected: Connected,
+        listen: SocketAddr,
+    ) -> Result<Self, Failure> {
         let config = &loaded.config;
         let db = open_checkpoints(data)?;
         let log = connected.ordered();
@@ -87,7 +92,7 @@ impl Role {
             Shipping::start(shippers.collect())
         });
         let copier = Copier::start(&connected.kafka, Arc::clone(&log), &sequencer)
-            .map_err(|error| super::kafka_refused(&error))?;
+            .map_err(|error| settings_refused(&error))?;
         let instance = instance_id(config, data.root())?;
         let membership = MembershipConfig {
             instance_id: Some(instance.clone()),
@@ -95,7 +100,8 @@ impl Role {
             release_timeout: Duration::from_millis(config.roles.handover_ms.get()),
             ..MembershipConfig::new()
         };
-        let ownership = Ownership::new(connected.kafka.clone(), membership, Arc::clone(&sequencer), otherwise);
+        let ownership =
+            Ownership::new(connected.kafka.clone(), membership, Arc::clone(&sequencer), otherwise);
         let standing = Arc::new(Standing {
             role: "sequencer",
             profile: config.kafka.profile,
@@ -144,8 +150,12 @@ impl Role {
 
     fn look(&mut self) -> Result<(), Failure> {
         self.ownership.look(Instant::now() + LOOK_EVERY).map_err(|Fenced| {
-            Failure::new(Exit::Failed, "FENCED", "another process has joined the group under the same instance id")
-                .advise("give every sequencer a data directory, or a roles.instance_id, of its own")
+            Failure::new(
+                Exit::Failed,
+                "FENCED",
+                "another process has joined the group under the same instance id",
+            )
+            .advise("give every sequencer a data directory, or a roles.instance_id, of its own")
         })
     }
 
@@ -190,13 +200,17 @@ impl Role {
         tracing::info!("ending");
         // Whoever takes over does so at once instead of waiting for the session to time out.
         if !matches!(self.drain(), Ok(true)) {
-            tracing::warn!("not everything was handed over in time; the next owners say again what is missing");
+            tracing::warn!(
+                "not everything was handed over in time; the next owners say again what is missing"
+            );
         }
         drop(self.pages);
         drop(self.copier);
         drop(self.shipping);
         if !self.sequencer.stop(self.patience) {
-            tracing::warn!("not every last checkpoint was written in time; the next start replays more of the log");
+            tracing::warn!(
+                "not every last checkpoint was written in time; the next start replays more of the log"
+            );
         }
         drop(self.checkpoints);
         self.log.close();

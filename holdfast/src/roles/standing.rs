@@ -79,7 +79,8 @@ impl Watched for Standing {
                 "draining": changing.draining, "commit_failures": it.commit_failures, "last_error": it.last_error,
             })
         });
-        let shipped: BTreeMap<PartitionId, &ShipStatus> = changing.shipped.iter().map(|(id, it)| (*id, it)).collect();
+        let shipped: BTreeMap<PartitionId, &ShipStatus> =
+            changing.shipped.iter().map(|(id, it)| (*id, it)).collect();
         let partition = |it: &PartitionStatus| partition(it, shipped.get(&it.partition).copied());
         let statuses = self.sequencer.statuses();
         json!({
@@ -100,7 +101,13 @@ impl Watched for Standing {
 
     fn metrics(&self) -> String {
         let changing = self.changing();
-        figures::text(&self.sequencer.statuses(), &self.log.stats(), &changing, self.dead.as_deref(), self.is_ready())
+        figures::text(
+            &self.sequencer.statuses(),
+            &self.log.stats(),
+            &changing,
+            self.dead.as_deref(),
+            self.is_ready(),
+        )
     }
 }
 
