@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use holdfast_contracts::{LogId, PartitionId};
 use holdfast_core::MachineConfig;
-use holdfast_engine::{Assignment, SequencerConfig, WorkerConfig};
+use holdfast_engine::{SequencerConfig, WorkerConfig};
 use holdfast_intake::IntakeConfig;
 use holdfast_log::kafka::{KafkaLogOptions, KafkaSettings};
 use holdfast_log::{EmbeddedConfig, Layout};
@@ -278,18 +278,14 @@ impl Config {
         }
     }
 
-    /// What a role on Kafka runs: machines that begin as `assignment` says.
-    pub(crate) fn role_sequencer(
-        &self,
-        connected: &Connected,
-        assignment: Assignment,
-    ) -> SequencerConfig<MachineConfig> {
+    /// What a role on Kafka runs, once it is assigned.
+    pub(crate) fn role_sequencer(&self, connected: &Connected) -> SequencerConfig<MachineConfig> {
         let mut config = self.sequencer(connected.partitions(), connected.found.log_id);
         for (_, machine) in &mut config.partitions {
             machine.control_key = connected.control_key;
         }
+        // Standbys come with assignments.
         config.standby = false;
-        config.assignment = assignment;
         config
     }
 

@@ -10,6 +10,7 @@ use holdfast_intake::{Intake, IntakeConfig, Watched};
 use holdfast_log::OrderedLog;
 
 use super::connect::Connected;
+use super::ownership::assign_all;
 use super::standing::{Changing, Standing};
 use crate::config::Loaded;
 use crate::data::DataDir;
@@ -48,12 +49,13 @@ fn serve(
 ) -> Result<(), Failure> {
     let config = &loaded.config;
     let log = connected.ordered();
-    let machines = config.role_sequencer(connected, Assignment::Standby);
+    let machines = config.role_sequencer(connected);
     let (archive, log_id) = (connected.archive.clone(), log.log_id());
-    let followers = Sequencer::start(&log, &machines, move |partition| {
+    let followers = Sequencer::start_unassigned(&log, &machines, move |partition| {
         ArchivedStore::reading_only(archive.clone(), log_id, partition)
     });
     let followers: Arc<Sequencer<Machine>> = Arc::new(followers);
+    assign_all(&followers, Assignment::Standby);
     let standing = Arc::new(Standing {
         role: "intake",
         profile: config.kafka.profile,

@@ -14,6 +14,15 @@ use holdfast_log::kafka::{
 /// How long a broken membership waits before it is joined again.
 const REJOIN_AFTER: Duration = Duration::from_secs(1);
 
+/// Makes every partition the same.
+pub(super) fn assign_all(sequencer: &Sequencer<Machine>, to: Assignment) {
+    for status in sequencer.statuses() {
+        if let Err(error) = sequencer.set_assignment(status.partition, to) {
+            tracing::error!(partition = status.partition.0, %error, "the partition cannot be assigned");
+        }
+    }
+}
+
 /// Why a process must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fenced;
@@ -140,7 +149,7 @@ impl Ownership {
         how: Handover,
         settled: impl FnOnce(Settled) + Send + 'static,
     ) {
-        if let Err(error) = self.sequencer.set_assignment(partition, to, how, Box::new(settled)) {
+        if let Err(error) = self.sequencer.assign(partition, to, how, settled) {
             tracing::error!(partition = partition.0, %error, "the partition cannot be assigned");
         }
     }

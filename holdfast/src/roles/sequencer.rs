@@ -16,7 +16,7 @@ use serde_json::json;
 use super::connect::{Connected, instance_id, settings_refused};
 use super::control::{self, Asked};
 use super::dead::Copier;
-use super::ownership::{Fenced, Ownership};
+use super::ownership::{Fenced, Ownership, assign_all};
 use super::standing::{Changing, Standing};
 use crate::config::Loaded;
 use crate::data::DataDir;
@@ -74,12 +74,13 @@ impl Role {
         let db = open_checkpoints(data)?;
         let log = connected.ordered();
         let otherwise = if config.sequencer.standby { Assignment::Standby } else { Assignment::None };
-        let machines = config.role_sequencer(&connected, otherwise);
+        let machines = config.role_sequencer(&connected);
         let (stores, archive, log_id) = (Arc::clone(&db), connected.archive.clone(), log.log_id());
-        let sequencer = Sequencer::start(&log, &machines, move |partition| {
+        let sequencer = Sequencer::start_unassigned(&log, &machines, move |partition| {
             ArchivedStore::new(stores.partition(partition), archive.clone(), log_id, partition)
         });
         let sequencer = Arc::new(sequencer);
+        assign_all(&sequencer, otherwise);
         let shipping = connected.archive.as_ref().map(|archive| {
             let shippers = machines.partitions.iter().map(|(worker, machine)| {
                 // A checkpoint that is only read back needs no room to grow.
