@@ -1,5 +1,6 @@
 //! The clients of others: Java's and Python's, run as programs of their own against a real broker.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use holdfast_kafka_kit::Brokers;
+use serde_json::Value;
 
 /// Whose client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,4 +111,41 @@ pub(crate) fn reserve(
         Place { sku: next().to_owned(), partition, offset }
     });
     places.collect()
+}
+
+/// Reads all decisions so far with the example, by partition and offset of the command record.
+pub(crate) fn decisions(brokers: &Brokers, topic: &str) -> BTreeMap<(u64, u64), Vec<Value>> {
+    let mut command = python(&example("client.py"));
+    command.args(["decisions", brokers.bootstrap(), topic]);
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    for line in run(command, String::new()).lines() {
+        let told: Value = serde_json::from_str(line).expect("JSON");
+        let number = |name: &str| told[name].as_u64().unwrap_or_else(|| panic!("{name} in {told}"));
+        found.entry((number("partition"), number("offset"))).or_default().push(told);
+    }
+    found
+}
+
+/// Sends records as they are to one partition; `None` has no value. Says where they went.
+pub(crate) fn send_raw(
+    brokers: &Brokers,
+    topic: &str,
+    partition: u32,
+    records: &[Option<Vec<u8>>],
+) -> Vec<Place> {
+    let mut command = python(&root().join("holdfast/tests/foreign_clients/raw.py"));
+    command.args([brokers.bootstrap(), topic, &partition.to_string()]);
+    let lines = records.iter().fold(String::new(), |mut lines, record| {
+        match record {
+            None => lines.push_str("null"),
+            Some(bytes) => bytes
+                .iter()
+                .try_for_each(|byte| write!(lines, "{byte:02x}"))
+                .expect("a string takes everything"),
+        }
+        lines + "\n"
+    });
+    let told = run(command, lines);
+    let offsets = told.lines().map(|line| line.parse().expect("an offset"));
+    offsets.map(|offset| Place { sku: String::new(), partition, offset }).collect()
 }

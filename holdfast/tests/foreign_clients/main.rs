@@ -2,14 +2,19 @@
 //! classes made from the `.proto` files. The programs are the examples of `docs/kafka-clients.md`.
 
 mod clients;
+mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clients::{LANGUAGES, Request, reserve};
-use holdfast_contracts::PartitionId;
-use holdfast_contracts::limits::SKU_BYTES_MAX;
+use clients::{LANGUAGES, Language, Request, decisions, reserve, send_raw};
+use holdfast_contracts::command::decode_batch;
+use holdfast_contracts::limits::{RECORD_BYTES_MAX, SKU_BYTES_MAX};
 use holdfast_contracts::murmur2::partition_of;
+use holdfast_contracts::{ControlKey, PartitionId, WireError};
 use holdfast_kafka_kit::Brokers;
+use holdfast_log::Topic;
+use serde_json::{Value, json};
+use service::{Service, control, reservation};
 
 const PARTITIONS: u32 = 4;
 
@@ -80,4 +85,108 @@ fn java_and_python_send_a_sku_to_the_partition_that_it_belongs_to() {
             places.into_iter().map(|it| (it.sku, PartitionId(it.partition))).collect();
         assert_eq!(found, wanted, "{language:?}");
     }
+}
+
+/// Requests for one SKU each, with ids of their own.
+fn requests(first_id: u128, customer: u64, skus: &[String], quantity: u32) -> Vec<Request> {
+    let ids = first_id..;
+    let request =
+        |(id, sku): (u128, &String)| Request { id: id.to_be_bytes(), customer, sku: sku.clone(), quantity };
+    ids.zip(skus).map(request).collect()
+}
+
+#[test]
+fn requests_of_java_and_python_are_decided_and_bad_records_stop_nobody() {
+    let brokers = Brokers::shared();
+    let directory = tempfile::tempdir().expect("a directory");
+    let service = Service::start(&brokers, directory.path());
+    let (commands, decided) =
+        (service.topic(Topic::InventoryCommands), service.topic(Topic::InventoryDecisions));
+    let mut skus: Vec<_> = skus().into_iter().step_by(25).collect();
+    service.sell(&skus, 2);
+    // One is bought beside the bad records, the others by Java and Python.
+    let place_of = |n| skus.iter().position(|sku| partition_of(sku, PARTITIONS) == PartitionId(n));
+    let foreign = skus[place_of(1).expect("one of 40")].clone();
+    let own = skus.remove(place_of(0).expect("one of 40"));
+
+    // In between, what nobody can decide.
+    let bad = bad_records(&own, &foreign);
+    let records: Vec<_> = bad.iter().map(|(record, _)| record.clone()).collect();
+    let bad_places = send_raw(&brokers, &commands, 0, &records);
+    let java = requests(1_000, 1, &skus, 1);
+    let java_places = reserve(Language::Java, &brokers, &commands, &java);
+    service.wait_for(&java_places);
+    let python = requests(2_000, 2, &skus, 2);
+    let python_places = reserve(Language::Python, &brokers, &commands, &python);
+    let again_places = reserve(Language::Java, &brokers, &commands, &java);
+    for places in [&bad_places, &java_places, &python_places, &again_places] {
+        service.wait_for(places);
+    }
+
+    let told = decisions(&brokers, &decided);
+    let told_of = |place: &clients::Place| match told
+        .get(&(u64::from(place.partition), place.offset))
+        .map(Vec::as_slice)
+    {
+        Some([one]) => one.clone(),
+        other => panic!("{place:?}: {other:?}"),
+    };
+    for (place, (_, wanted)) in bad_places.iter().zip(&bad) {
+        assert!(says(&told_of(place), wanted), "{place:?}: {}, not {wanted}", told_of(place));
+    }
+    let each = |places: &[clients::Place], requests: &[Request], wanted: &dyn Fn(&str) -> Value| {
+        assert_eq!(places.len(), requests.len());
+        let ids: BTreeMap<_, _> = requests.iter().map(|it| (&it.sku, u128::from_be_bytes(it.id))).collect();
+        for place in places {
+            let told = told_of(place);
+            assert_eq!(told["id"], format!("{:032x}", ids[&place.sku]), "{place:?}");
+            assert!(says(&told, &wanted(&place.sku)), "{place:?}: {told}");
+        }
+    };
+    let reserved = |sku: &str, replay| json!({"outcome": "reserved", "replay": replay, "lines": [[sku, 1]]});
+    each(&java_places, &java, &|sku| reserved(sku, false));
+    each(&again_places, &java, &|sku| reserved(sku, true));
+    each(&python_places, &python, &|sku| {
+        let reason = "REASON_INSUFFICIENT_STOCK";
+        json!({"outcome": "refused", "replay": false, "sku": sku, "reason": reason, "value": "1"})
+    });
+    service.stop();
+}
+
+/// Whether a decision has all these members.
+fn says(told: &Value, wanted: &Value) -> bool {
+    wanted.as_object().expect("an object").iter().all(|(name, value)| told[name] == *value)
+}
+
+/// Records that are no requests, or not for partition 0, and what is answered to each; the last one is a request.
+fn bad_records(own: &str, foreign: &str) -> Vec<(Option<Vec<u8>>, Value)> {
+    let good = reservation(3_000, own);
+    let malformed = |error: WireError| json!({"malformed": error.code()});
+    let refused = |reason: &str| json!({"outcome": "refused", "reason": reason, "replay": false});
+    let framed = [&[0, 0, 0, 0, 7, 0][..], &good].concat();
+    let forged = refused("REASON_UNAUTHENTICATED_CONTROL");
+    let mut records = vec![
+        (None, malformed(WireError::Empty)),
+        (Some(Vec::new()), malformed(WireError::Empty)),
+        (Some(good[..good.len() - 1].to_vec()), malformed(WireError::Truncated)),
+        (Some(framed), malformed(WireError::BadFieldNumber)),
+        (Some(br#"{"sku":"A1","quantity":1}"#.to_vec()), malformed(WireError::WrongWireType)),
+        (Some(vec![0; RECORD_BYTES_MAX + 1]), malformed(WireError::TooLarge)),
+        (Some(reservation(3_001, foreign)), refused("REASON_UNKNOWN_SKU")),
+        (Some(control(None, own)), forged.clone()),
+        (Some(control(Some(&ControlKey::new(&[8; 32])), own)), forged),
+    ];
+    let mut dice = 7u64;
+    for len in 1..60 {
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            dice.to_be_bytes()[0]
+        })
+        .take(len)
+        .collect();
+        let error = decode_batch(&noise, &mut Vec::new(), &mut Vec::new()).expect_err("noise is no request");
+        records.push((Some(noise), malformed(error)));
+    }
+    records.push((Some(good), json!({"outcome": "reserved", "lines": [[own, 1]]})));
+    records
 }

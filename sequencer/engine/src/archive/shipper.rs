@@ -111,7 +111,8 @@ pub struct ShipStatus {
     pub failures: u32,
 }
 
-/// Ships the checkpoints of one partition.
+/// Ships the checkpoints of one partition. It stands in the place of a [`Keeper`](crate::Keeper): a process runs the one or
+/// the other.
 ///
 /// Only the process that runs a partition writes checkpoints of it, so one that does not has nothing to ship: a checkpoint
 /// older than what somebody else has shipped stays here.
@@ -135,7 +136,8 @@ impl<M: Machine> std::fmt::Debug for Shipper<M> {
 }
 
 impl<M: Machine> Shipper<M> {
-    /// A shipper that has not looked yet. `machine` is what checkpoints that are read back are built with.
+    /// A shipper that has not looked yet. `machine` is what checkpoints that are read back are built with; they need no room
+    /// to grow.
     #[must_use]
     pub fn new(
         partition: PartitionId,

@@ -26,13 +26,13 @@ pub(super) fn begin<M: Machine>(
     config: &M::Config,
     beginning: &Anchor,
     store: &mut impl CheckpointStore,
-    look: impl Fn() -> Watermarks,
+    look: impl FnOnce() -> Result<Watermarks, StopReason>,
 ) -> Result<Begun<M>, StopReason> {
     // What is wrong with one that cannot be told is said when it is loaded.
     let own = store.anchor().ok().flatten();
     let newer = store.stand_ins(own.as_ref().map(|anchor| anchor.next_offset));
     // The log is looked at after the checkpoints: an owner that goes on may write another one meanwhile.
-    let mut choice = Choice { config, beginning, marks: look(), store, damage: Vec::new() };
+    let mut choice = Choice { config, beginning, marks: look()?, store, damage: Vec::new() };
     // Before anything is loaded: a checkpoint of another log is not one that is damaged.
     let gap = own.as_ref().map_or(Ok(()), |own| choice.check(own)).err();
     match gap {
