@@ -26,11 +26,7 @@ pub(super) fn begin<M: Machine>(
     config: &M::Config,
     beginning: &Anchor,
     store: &mut impl CheckpointStore,
-<<<<<<< HEAD
-    look: impl FnOnce() -> Result<Watermarks, StopReason>,
-=======
     look: impl FnOnce() -> Result<Watermarks, ReadError>,
->>>>>>> archive
 ) -> Result<Begun<M>, StopReason> {
     // What is wrong with one that cannot be told is said when it is loaded.
     let own = store.anchor().ok().flatten();

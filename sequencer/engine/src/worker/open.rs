@@ -37,11 +37,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         }
         let beginning = Anchor::beginning(log.log_id(), log.partitions(M::COMMANDS));
         let Begun { machine: state, anchor, damage } =
-<<<<<<< HEAD
-            begin::begin::<M>(machine, &beginning, &mut store, || Ok(log.refresh(commands)?))?;
-=======
             begin::begin::<M>(machine, &beginning, &mut store, || log.refresh(commands))?;
->>>>>>> archive
         // In this order: every output that is in the log by now comes from a command that is.
         let tail_end = log.refresh(decisions)?.end;
         let marks = log.refresh(commands)?;
