@@ -273,7 +273,7 @@ impl Config {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         KafkaLogOptions {
             tail_bytes_max: size(self.log.tail_bytes_max),
-            unsettled_bytes_max: size(self.log.unsettled_bytes_max.get()),
+            unsettled_bytes_max: self.log.unsettled_bytes_max.get(),
             ..KafkaLogOptions::new(log_id, layout)
         }
     }

@@ -7,7 +7,6 @@ use holdfast_core::Machine;
 use holdfast_engine::{ArchivedStore, Assignment, Sequencer};
 use holdfast_intake::keys::IdKey;
 use holdfast_intake::{Intake, IntakeConfig, Watched};
-use holdfast_log::OrderedLog;
 
 use super::connect::Connected;
 use super::ownership::assign_all;
