@@ -56,7 +56,8 @@ pub trait OrderedLog: Send + Sync {
     ///
     /// # Errors
     ///
-    /// With an error nothing is added. [`ReadError::Trimmed`] and [`ReadError::BeyondEnd`] mean that reader and log
+    /// With an error nothing is added. An adapter that fetches from elsewhere may ask there, once and for no longer
+    /// than a few seconds, before it answers one of the next two. [`ReadError::Trimmed`] and [`ReadError::BeyondEnd`] mean that reader and log
     /// disagree about history; a reader must stop and say so, never skip.
     fn read(
         &self,

@@ -24,7 +24,7 @@ fn log() -> SimulatedLog {
 }
 
 fn lane(log: &SimulatedLog, readers: &ReaderMarks) -> Lane {
-    Lane::new(ONLY, OURS, Arc::from([OURS]), 1, log, readers)
+    Lane::new(ONLY, OURS, Arc::from([OURS]), 1, None, log, readers)
 }
 
 #[test]

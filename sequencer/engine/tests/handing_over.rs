@@ -287,7 +287,16 @@ impl CheckpointStore for Overtaken {
         self.own.load(visit)
     }
 
-    fn load_verified(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+    fn stand_ins(&mut self, newer_than: Option<Offset>) -> Result<Vec<Anchor>, StoreError> {
+        let there = self.elsewhere.anchor()?;
+        Ok(there.into_iter().filter(|it| newer_than.is_none_or(|than| it.next_offset > than)).collect())
+    }
+
+    fn load_stand_in(
+        &mut self,
+        _: &Anchor,
+        visit: &mut PageVisitor<'_>,
+    ) -> Result<Option<Anchor>, StoreError> {
         self.elsewhere.load(visit)
     }
 
