@@ -170,6 +170,14 @@ marks! {
     MalformedRecordStillDoesWork,
     SilentRecord,
     BatchOfSeveral,
+    // Control commands.
+    ControlWithCode,
+    /// The genuine command with an id that a forged one has used.
+    ControlTakenThatWasRefusedBefore,
+    BuyerDecidedBesideRefusedControl,
+    TickRefused,
+    NotStoppedByARefusedTick,
+    NotStoppedByRefusedRules,
 }
 
 /// The four commands on a reservation, the columns of the table in `docs/rules.md` §4.

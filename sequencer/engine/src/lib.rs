@@ -7,6 +7,8 @@
 //! its own, so a simulator drives the same code. [`Sequencer`] gives workers their threads.
 
 mod anchor;
+mod archive;
+mod assignment;
 mod machine;
 mod retention;
 pub mod rocks;
@@ -18,11 +20,16 @@ mod tail;
 mod worker;
 
 pub use anchor::{Anchor, record_hash};
-pub use holdfast_core::PageSink;
+pub use archive::{
+    Archived, ArchivedStore, CheckpointArchive, Listing, NoStore, Page, Pages, ShipConfig, ShipError,
+    ShipStatus, Shipped, Shipper, Shipping, Trim, read_back,
+};
+pub use assignment::{Assignment, Generation, Handover, OnSettled, Settled};
+pub use holdfast_core::{PageSink, RestoreError};
 pub use machine::{Input, Machine, Restoring};
 pub use retention::{Keeper, ReaderMark, ReaderMarks, Retention, RetentionError, RetentionStatus, retain};
 pub use runner::{Query, Sequencer, SequencerConfig, SequencerError};
-pub use status::{PartitionState, PartitionStatus};
+pub use status::{PartitionState, PartitionStatus, Stuck};
 pub use stop::StopReason;
 pub use store::{CheckpointStore, PageVisitor, StoreError};
 pub use worker::{Role, Step, Worker, WorkerConfig};

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use holdfast_contracts::Offset;
 use holdfast_log::{OrderedLog, ReadError, StreamId};
 
-use super::{Phase, Role, Step, Worker, WorkerConfig, checkpoint, tick};
+use super::begin::{self, Begun};
+use super::{Phase, Role, Step, Worker, WorkerConfig, checkpoint, tick, watch};
 use crate::anchor::{Anchor, record_hash};
-use crate::machine::{Machine, Restoring};
+use crate::machine::Machine;
 use crate::stop::StopReason;
-use crate::store::{CheckpointStore, PageVisitor, StoreError};
+use crate::store::CheckpointStore;
 use crate::tail::OutputTail;
 
 impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     /// Begins with the last checkpoint in `store`, or without one at the beginning of the log.
     ///
-    /// A damaged checkpoint is replaced by the last verified one, or by the log if that still reaches back to its beginning.
+    /// Where `store` knows a newer one elsewhere, that is preferred. A checkpoint that is missing, damaged or too old for what the
+    /// log still has is replaced by the newest stand-in that is not, or by the log if that reaches back to its beginning.
     ///
     /// # Errors
     /// [`StopReason`] if checkpoint and log do not belong together.
@@ -34,36 +36,11 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             log.resume(decisions);
         }
         let beginning = Anchor::beginning(log.log_id(), log.partitions(M::COMMANDS));
-        // The log is looked at after the checkpoint: an owner that goes on may write another one meanwhile.
-        let written = store.anchor();
-        let marks = log.watermarks(commands);
-        // Before anything is loaded: a checkpoint of another log is not one that is damaged.
-        if let Ok(Some(written)) = written {
-            check_anchor(&written, &beginning, marks.low, marks.end)?;
-        }
-        let loaded = load::<M>(machine, |visit| store.load(visit));
-        let damage = loaded.as_ref().err().filter(|error| error.is_damage()).map(ToString::to_string);
-        let (state, anchor) = match loaded {
-            Ok(Some(loaded)) => loaded,
-            Ok(None) if marks.low == Offset(0) => (M::fresh(machine), beginning.clone()),
-            Ok(None) => {
-                older::<M>(machine, &mut store).unwrap_or_else(|| (M::fresh(machine), beginning.clone()))
-            }
-            Err(error) if error.is_damage() => match older::<M>(machine, &mut store) {
-                Some(loaded) => loaded,
-                None if marks.low == Offset(0) => {
-                    store.begin_whole();
-                    (M::fresh(machine), beginning.clone())
-                }
-                None => {
-                    return Err(StopReason::CheckpointLost { damage: error.to_string(), low: marks.low });
-                }
-            },
-            Err(error) => return Err(error.into()),
-        };
+        let Begun { machine: state, anchor, damage } =
+            begin::begin::<M>(machine, &beginning, &mut store, || log.refresh(commands))?;
         // In this order: every output that is in the log by now comes from a command that is.
-        let tail_end = log.watermarks(decisions).end;
-        let marks = log.watermarks(commands);
+        let tail_end = log.refresh(decisions)?.end;
+        let marks = log.refresh(commands)?;
         check_anchor(&anchor, &beginning, marks.low, marks.end)?;
         if anchor.out_offset > tail_end {
             // Readers would wait for ever for outputs that only the log's lost end had.
@@ -82,11 +59,13 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             chain: anchor.chain,
             tail: OutputTail::new(decisions, anchor.out_offset, anchor.out_seq),
             blocked: VecDeque::new(),
+            blocked_bytes: 0,
             in_flight: VecDeque::new(),
             durable: (anchor.out_seq, anchor.out_offset),
             target: marks.end,
             caught_up: false,
-            stuck: None,
+            is_paused: false,
+            watch: watch::Watch::default(),
             checkpoint: checkpoint::Progress::new(anchor.last_record),
             tick: tick::Ticker::default(),
             records: Vec::new(),
@@ -128,8 +107,8 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             }
         }
         self.records = records;
-        let until = self.log.watermarks(self.decisions()).end;
-        self.target = self.log.watermarks(self.commands()).end;
+        let until = self.log.refresh(self.decisions())?.end;
+        self.target = self.log.refresh(self.commands())?.end;
         self.phase = Phase::Tail { until };
         Ok(Step { progressed: true, wake_at: None })
     }
@@ -138,35 +117,11 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     pub(super) fn step_tail(&mut self, until: Offset) -> Result<Step, StopReason> {
         let whole = self.tail.read(self.log.as_ref(), until)?;
         if whole {
-            self.target = self.target.max(self.log.watermarks(self.commands()).end);
+            self.target = self.target.max(self.log.refresh(self.commands())?.end);
             self.phase = Phase::Running;
         }
         Ok(Step { progressed: whole, wake_at: None })
     }
-}
-
-/// The machine of the verified checkpoint, if one is kept and can be read, to stand in for the last one.
-fn older<M: Machine>(config: &M::Config, store: &mut impl CheckpointStore) -> Option<(M, Anchor)> {
-    let (mut machine, anchor) = load::<M>(config, |visit| store.load_verified(visit)).ok()??;
-    // What the store has of the last one is of no use.
-    store.begin_whole();
-    machine.write_whole_checkpoint_next();
-    Some((machine, anchor))
-}
-
-/// Builds a machine from the checkpoint that `read` hands out page by page, and makes sure that it is the one saved.
-pub(crate) fn load<M: Machine>(
-    config: &M::Config,
-    read: impl FnOnce(&mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError>,
-) -> Result<Option<(M, Anchor)>, StoreError> {
-    let mut restore = M::restore(config);
-    let anchor = read(&mut |kind, number, bytes| restore.page(kind, number, bytes))?;
-    let Some(anchor) = anchor else { return Ok(None) };
-    let machine = restore.finish()?;
-    if machine.digest() != anchor.digest {
-        return Err(StoreError::Damaged("the anchor names another digest than its state has".to_owned()));
-    }
-    Ok(Some((machine, anchor)))
 }
 
 /// Whether a checkpoint may be from this log; its last record is compared later.
