@@ -118,7 +118,7 @@ fn a_killed_broker_loses_doubles_and_reorders_nothing() {
                 appended.store(nr + 1, Ordering::Relaxed);
                 if nr % 64 == 63 {
                     // Never far ahead of the broker, so that records are under way whenever it dies.
-                    tickets[tickets.len() - 32].wait(PATIENCE);
+                    settle(&tickets[tickets.len() - 32]);
                 }
             }
             tickets

@@ -67,7 +67,7 @@ impl Topics {
     }
 
     pub(crate) fn try_open(&self) -> Result<KafkaLog, KafkaOpenError> {
-        KafkaLog::open(&self.config, self.options.clone())
+        KafkaLog::open(&self.config, self.options)
     }
 }
 
