@@ -17,7 +17,7 @@ use rdkafka::producer::BaseProducer;
 use rdkafka::types::RDKafkaConfRes;
 use serde::{Serialize, Serializer};
 
-use crate::Topic;
+use crate::port::Topic;
 pub use secret::Value;
 pub use settings::KafkaSettings;
 
@@ -156,7 +156,7 @@ impl KafkaConfig {
 
     /// The topic's name on the brokers.
     #[must_use]
-    pub fn topic_name(&self, topic: Topic) -> String {
+    pub fn topic(&self, topic: Topic) -> String {
         self.prefixed(topic.name())
     }
 
