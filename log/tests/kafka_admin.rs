@@ -64,7 +64,7 @@ fn topics_are_made_once_and_then_they_are_right() {
     let partitions: Vec<_> = description.topics.iter().map(|topic| topic.partitions.len()).collect();
     assert_eq!(partitions, [3, 3, 3, 1]);
     let commands = &description.topics[0];
-    assert_eq!(commands.name, config.topic(Topic::InventoryCommands));
+    assert_eq!(commands.name, config.topic_name(Topic::InventoryCommands));
     assert_eq!(commands.settings["message.timestamp.type"], "LogAppendTime");
     assert_eq!(commands.settings["retention.ms"], "-1");
     let first = &commands.partitions[0];
@@ -78,7 +78,7 @@ fn every_setting_that_a_promise_rests_on_is_looked_at_and_none_is_repaired() {
     let brokers = Brokers::shared();
     let config = created(&brokers, 2);
     let spec = TopicsSpec::new(2, Profile::Single);
-    let commands = config.topic(Topic::InventoryCommands);
+    let commands = config.topic_name(Topic::InventoryCommands);
     let wrong = [
         "message.timestamp.type=CreateTime",
         "cleanup.policy=compact",
@@ -88,7 +88,7 @@ fn every_setting_that_a_promise_rests_on_is_looked_at_and_none_is_repaired() {
         "max.message.bytes=1000",
     ];
     alter(&brokers, &commands, &wrong.join(","));
-    alter(&brokers, &config.topic(Topic::InventoryDecisions), "max.message.bytes=8388608");
+    alter(&brokers, &config.topic_name(Topic::InventoryDecisions), "max.message.bytes=8388608");
     let expected = [
         "timestamp-type",
         "cleanup-policy",
@@ -106,12 +106,12 @@ fn every_setting_that_a_promise_rests_on_is_looked_at_and_none_is_repaired() {
     // Decisions may be kept for a time, if that is what is asked for.
     alter(
         &brokers,
-        &config.topic(Topic::InventoryDecisions),
+        &config.topic_name(Topic::InventoryDecisions),
         "max.message.bytes=9000000,retention.ms=3600000",
     );
     let of_decisions = |spec: &TopicsSpec| {
         let findings = topics::check(&config, spec).unwrap();
-        findings.iter().filter(|it| it.topic == config.topic(Topic::InventoryDecisions)).count()
+        findings.iter().filter(|it| it.topic == config.topic_name(Topic::InventoryDecisions)).count()
     };
     assert_eq!(of_decisions(&spec), 1);
     assert_eq!(of_decisions(&TopicsSpec { decisions_retention_ms: Some(3_600_000), ..spec.clone() }), 0);
@@ -128,7 +128,7 @@ fn another_partition_count_and_a_profile_that_is_not_borne_out_are_refused() {
     let each = [("replication-factor", Severity::Error), ("min-insync", Severity::Error)];
     assert_eq!(replicated, each.repeat(4));
 
-    let decisions = config.topic(Topic::InventoryDecisions);
+    let decisions = config.topic_name(Topic::InventoryDecisions);
     let alter =
         ["--bootstrap-server", brokers.bootstrap(), "--alter", "--topic", &decisions, "--partitions", "3"];
     let _ = brokers.tool(TOPIC_COMMAND, &alter);
@@ -146,10 +146,10 @@ fn a_log_that_begins_after_the_oldest_checkpoint_is_found_out() {
     };
     assert_eq!(codes(&config, &spec(0)), []);
     assert_eq!(codes(&config, &spec(1)), [("log-ends-too-early", Severity::Error)]);
-    let commands = config.topic(Topic::InventoryCommands);
+    let commands = config.topic_name(Topic::InventoryCommands);
     // Dead letters are records too: any producer will do to write some.
     let other = KafkaConfig { topic_prefix: config.topic_prefix.clone(), ..config.clone() };
-    write(&brokers, &other.topic(Topic::InventoryCommands), &["k:a", "k:b", "k:c", "k:d", "k:e", "k:f"]);
+    write(&brokers, &other.topic_name(Topic::InventoryCommands), &["k:a", "k:b", "k:c", "k:d", "k:e", "k:f"]);
     let offsets = format!(
         r#"{{"partitions":[{{"topic":"{commands}","partition":0,"offset":-1}},{{"topic":"{commands}","partition":1,"offset":-1}}],"version":1}}"#
     );
@@ -203,7 +203,7 @@ fn a_topic_that_was_made_again_is_another_log() {
     let other = created(&brokers, 2);
     assert_ne!(lookup(&other).unwrap().log_id, log.log_id);
 
-    let commands = config.topic(Topic::InventoryCommands);
+    let commands = config.topic_name(Topic::InventoryCommands);
     let _ = brokers
         .tool(TOPIC_COMMAND, &["--bootstrap-server", brokers.bootstrap(), "--delete", "--topic", &commands]);
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -332,7 +332,7 @@ fn the_original_of_a_letter_is_found_with_its_key() {
     let letters = DeadLetters::open(&config).unwrap();
     let partition = PartitionId(0);
     assert_eq!(letters.original(partition, Offset(0)).unwrap(), None);
-    write(&brokers, &config.topic(Topic::InventoryCommands), &["SKU-1:not protobuf", "SKU-2:neither"]);
+    write(&brokers, &config.topic_name(Topic::InventoryCommands), &["SKU-1:not protobuf", "SKU-2:neither"]);
     let record = letters.original(partition, Offset(1)).unwrap().unwrap();
     assert_eq!(record.key.as_deref(), Some(&b"SKU-2"[..]));
     assert_eq!(record.payload, "neither");

@@ -195,7 +195,7 @@ fn lag(brokers: &Brokers, config: &KafkaConfig) -> BTreeMap<u32, (String, String
     let group = format!("{}holdfast-sequencer", config.topic_prefix);
     let told = brokers
         .tool(GROUP_COMMAND, &["--bootstrap-server", brokers.bootstrap(), "--describe", "--group", &group]);
-    let commands = config.topic(Topic::InventoryCommands);
+    let commands = config.topic_name(Topic::InventoryCommands);
     let fields = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let ours = fields.filter(|fields| fields.len() > 5 && fields[1] == commands);
     ours.map(|it| (it[2].parse().unwrap(), (it[3].to_owned(), it[4].to_owned(), it[5].to_owned()))).collect()
@@ -207,7 +207,7 @@ fn tools_show_the_true_lag() {
     let config = topics_of_its_own(&brokers);
     let records: String = (0..100).map(|n| format!("key-{n}:value\n")).collect();
     let root = std::path::PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
-    let topic = config.topic(Topic::InventoryCommands);
+    let topic = config.topic_name(Topic::InventoryCommands);
     let mut producer = Command::new(root.join("../scripts/kafka"))
         .args(["tool", "org.apache.kafka.tools.ConsoleProducer", "--bootstrap-server", brokers.bootstrap()])
         .args([

@@ -198,7 +198,7 @@ fn each_part_may_do_what_it_is_for_and_nothing_else() {
     assert_eq!(owns_partitions(&sequencer), Ok(PARTITIONS as usize));
     assert!(owns_partitions(&intake).unwrap_err().to_lowercase().contains("group authorization"));
 
-    let [commands, decisions] = Topic::ALL.map(|topic| administrator.topic(topic));
+    let [commands, decisions] = Topic::ALL.map(|topic| administrator.topic_name(topic));
     assert!(produce(&intake, &status.dir, &commands), "the intake appends commands");
     assert!(!produce(&intake, &status.dir, &decisions), "only the sequencer appends decisions");
     assert!(produce(&sequencer, &status.dir, &decisions));

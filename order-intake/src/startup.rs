@@ -50,7 +50,9 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
                         _ => Condition::Starting,
                     }
                 }
-                PartitionState::Loading | PartitionState::Replaying => Condition::Starting,
+                PartitionState::Unassigned | PartitionState::Loading | PartitionState::Replaying => {
+                    Condition::Starting
+                }
             };
             // One that stands still for good must not keep the others from answering.
             all_ready &= matches!(stage, Stage::Ready) || condition == Condition::Stopped;

@@ -116,7 +116,7 @@ fn there_are_brokers_and_a_prefix_that_topics_can_have() {
     }
     let config = KafkaConfig { topic_prefix: "test-1.".to_owned(), ..with(&[]) };
     config.validate().unwrap();
-    assert_eq!(config.topic(Topic::InventoryCommands), "test-1.holdfast.inventory.commands.v1");
+    assert_eq!(config.topic_name(Topic::InventoryCommands), "test-1.holdfast.inventory.commands.v1");
     assert_eq!(config.dead_letters_topic(), "test-1.holdfast.inventory.commands.v1-dlt");
 }
 

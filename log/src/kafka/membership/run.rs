@@ -15,8 +15,8 @@ use super::shared::Shared;
 use super::{Generation, MemberEvent, MembershipConfig};
 use crate::Topic;
 use crate::kafka::admin::client_error;
-use crate::kafka::calls::{GroupPlace, group_place};
 use crate::kafka::config::Client;
+use crate::kafka::library::{GroupPlace, group_place};
 use crate::kafka::{KafkaConfig, KafkaError};
 
 /// The library rings when there is something; this is how late a missed ring would be noticed.
@@ -83,7 +83,7 @@ impl Member {
         shared: Arc<Shared>,
     ) -> Result<Self, KafkaError> {
         const DOING: &str = "joining the group";
-        let topic = config.topic(Topic::InventoryCommands);
+        let topic = config.topic_name(Topic::InventoryCommands);
         let refused = |error| client_error(config, DOING, &error);
         let context = GroupContext::new(Arc::clone(&shared), topic.clone());
         let client = client(config, &membership);
