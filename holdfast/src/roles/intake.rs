@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_core::Machine;
-use holdfast_engine::{ArchivedStore, Assignment, Sequencer};
+use holdfast_engine::{ArchivedStore, Sequencer};
 use holdfast_intake::keys::IdKey;
 use holdfast_intake::{Intake, IntakeConfig, Watched};
 
 use super::connect::Connected;
-use super::ownership::assign_all;
 use super::standing::{Changing, Standing};
 use crate::config::Loaded;
 use crate::data::DataDir;
@@ -50,11 +49,10 @@ fn serve(
     let log = connected.ordered();
     let machines = config.role_sequencer(connected);
     let (archive, log_id) = (connected.archive.clone(), log.log_id());
-    let followers = Sequencer::start_unassigned(&log, &machines, move |partition| {
+    let followers = Sequencer::start_following(&log, &machines, move |partition| {
         ArchivedStore::reading_only(archive.clone(), log_id, partition)
     });
     let followers: Arc<Sequencer<Machine>> = Arc::new(followers);
-    assign_all(&followers, Assignment::Standby);
     let standing = Arc::new(Standing {
         role: "intake",
         profile: config.kafka.profile,
