@@ -8,12 +8,13 @@ use super::{
     ConfigError, KafkaConfig,
     config::Client as Purpose,
     native::{Client, Fault, Kind, TopicHandle, Undertaker},
+    producer::Producers,
     shared::{Parts, Shared},
 };
 use crate::{layout::Layout, port::Topic};
 
 /// How a log on Kafka is opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct KafkaLogOptions {
     /// Which log the topics are; see the crate's administration of topics.
     pub log_id: LogId,
@@ -116,7 +117,11 @@ pub(super) fn open(config: &KafkaConfig, options: &KafkaLogOptions) -> Result<Ar
     }
     for topic in Topic::ALL {
         // The first record of a producer waits for its id; the wait is better now.
-        shared.producers[topic.code() as usize].current(&shared, topic).map_err(refused)?;
+        if let Err(fault) = shared.producers[topic.code() as usize].current(&shared, topic) {
+            // Their threads keep the rest alive.
+            shared.producers.iter().for_each(Producers::close);
+            return Err(refused(fault));
+        }
     }
     Ok(shared)
 }

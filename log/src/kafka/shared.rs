@@ -119,7 +119,7 @@ impl Shared {
             undertaker: parts.undertaker,
             tail_bytes_max: parts.tail_bytes_max,
             delivery_timeout: parts.delivery_timeout,
-            ask_timeout: Duration::from_secs(2),
+            ask_timeout: Duration::from_secs(5),
             idle: Duration::from_secs(5),
             stall: Duration::from_secs(10),
             closed: AtomicBool::new(false),
