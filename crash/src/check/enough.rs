@@ -75,6 +75,7 @@ fn kills(evidence: &Evidence, facts: &mut Facts) -> Vec<u64> {
                 facts.counts.add("broker_failovers", u64::from(*led));
                 facts.counts.add("controller_kills", u64::from(*controlled));
             }
+            Fault::EndedByItself { .. } => facts.counts.add("ended_by_themselves", 1),
             Fault::DiskFull { .. } => facts.counts.add("disks_full", 1),
             Fault::Doubled { .. } => facts.counts.add("owners_doubled", 1),
             Fault::Paused { .. } => facts.counts.add("pauses", 1),

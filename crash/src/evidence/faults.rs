@@ -58,6 +58,15 @@ pub enum Fault {
         /// At which moment, if one was waited for.
         moment: String,
     },
+    /// A process ended without being asked to.
+    EndedByItself {
+        /// What it is.
+        role: Role,
+        /// Its name.
+        who: String,
+        /// Its exit status.
+        how: String,
+    },
     /// A process was stopped with SIGSTOP.
     Paused {
         /// What it is.

@@ -64,22 +64,28 @@ pub(super) struct Chaos<'a> {
 }
 
 impl Chaos<'_> {
-    /// Each class alone for its part of the time, then all mixed for as long as is left.
+    /// Each class alone, kills again and again for most of the time and the slow ones once; then all mixed for as long as
+    /// is left.
     pub(super) fn run(&mut self, classes: &[FaultClass], seconds: u64) -> Result<(), RunError> {
         let begun = Instant::now();
         let whole = Duration::from_secs(seconds);
-        let alone = whole * 2 / 3;
-        for (at, class) in classes.iter().enumerate() {
+        let is_kill = |it: &&FaultClass| matches!(it, FaultClass::Kill(..));
+        let (kills, slow): (Vec<FaultClass>, Vec<FaultClass>) = classes.iter().partition(is_kill);
+        let kinds = u32::try_from(kills.len()).unwrap_or(1);
+        for (class, nth) in kills.into_iter().zip(1..) {
+            let until = whole * 2 / 3 * nth / kinds;
             self.phase(&class.name());
-            let until = begun
-                + alone * u32::try_from(at + 1).unwrap_or(1) / u32::try_from(classes.len()).unwrap_or(1);
             // Once at least, however short the run is.
             loop {
-                self.once(*class)?;
-                if Instant::now() >= until {
+                self.once(class)?;
+                if begun.elapsed() >= until {
                     break;
                 }
             }
+        }
+        for class in slow {
+            self.phase(&class.name());
+            self.once(class)?;
         }
         self.phase("mixed");
         while begun.elapsed() < whole {
@@ -188,9 +194,7 @@ impl Chaos<'_> {
     /// Starts again what has ended by itself. A process may do that; it must come back.
     pub(super) fn revive(&mut self) -> Result<(), RunError> {
         for member in self.members.iter_mut() {
-            if !member.is_running() || member.has_ended() {
-                super::say(&format!("{} has ended by itself and is started again", member.name));
-                member.kill("it had ended by itself");
+            if member.note_if_ended() {
                 member.start()?;
                 member.wait_until_ready()?;
             }

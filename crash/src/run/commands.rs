@@ -8,6 +8,9 @@ use std::process::Command;
 /// How long a sequencer may be silent before it is taken for dead.
 pub(super) const SESSION_MS: u64 = 6_000;
 
+/// How long each step of an orderly end may take.
+const PATIENCE_MS: u64 = 5_000;
+
 /// A program and its arguments.
 #[derive(Debug, Clone)]
 pub(super) struct CommandLine {
@@ -90,6 +93,7 @@ pub(super) struct Where {
 pub(super) fn settings(common: &Common, gate: bool, instance: Option<&str>) -> String {
     let keeps = common.kafka.is_none() || instance.is_some();
     let mut text = format!("log_level = \"info\"\npartitions = {}\n", common.partitions);
+    let _ = writeln!(text, "shutdown_patience_ms = {PATIENCE_MS}");
     let file = quoted(&common.id_key_file);
     let _ = write!(text, "\n[intake]\nshards = 1\ngate = {gate}\nid_key_file = {file}\n");
     // Whoever keeps no checkpoints needs none.

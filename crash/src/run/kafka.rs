@@ -84,7 +84,7 @@ pub(super) fn prepare(config: &RunConfig, directory: &Path) -> Result<Stage, Run
 
 fn minimums(config: &RunConfig) -> Minimums {
     Minimums {
-        kills_mid_traffic: config.seconds / 5,
+        kills_mid_traffic: config.seconds / 6,
         acks: config.seconds * config.rate / 20,
         unknowns: 1,
         duplicate_outputs: 1,

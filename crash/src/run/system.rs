@@ -80,10 +80,6 @@ impl Member {
         matches!(self.role, Role::Intake | Role::Server)
     }
 
-    pub(super) const fn is_running(&self) -> bool {
-        self.process.is_some()
-    }
-
     /// Starts it, and does not wait.
     pub(super) fn start(&mut self) -> Result<(), RunError> {
         self.lives += 1;
@@ -138,8 +134,22 @@ impl Member {
         process.signal(Signal::CONT);
     }
 
+    /// Whether it has ended by itself, which is written down.
+    pub(super) fn note_if_ended(&mut self) -> bool {
+        let ended = self.process.as_mut().and_then(Process::ended);
+        if let Some(status) = ended {
+            super::say(&format!("{} has ended by itself: {status}", self.name));
+            let (role, who) = (self.role, self.name.clone());
+            self.recorder.fault(Fault::EndedByItself { role, who, how: status.to_string() });
+            self.targets.remove(&self.life());
+            self.process = None;
+        }
+        ended.is_some()
+    }
+
     /// Ends it in good order; says whether it ended so.
     pub(super) fn end(&mut self) -> bool {
+        self.note_if_ended();
         self.targets.remove(&self.life());
         self.process.take().is_none_or(|mut it| it.end().is_some_and(|status| status.success()))
     }
