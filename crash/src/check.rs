@@ -9,6 +9,7 @@ mod clock;
 mod digests;
 mod enough;
 mod facts;
+mod happened;
 mod ids;
 mod moves;
 mod order;

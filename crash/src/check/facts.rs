@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use holdfast_contracts::ReservationId;
+use holdfast_contracts::command::Command;
 
-use super::said::Spoken;
+use super::said::{Spoken, name};
 use super::verdict::Counts;
 use crate::evidence::Place;
 
@@ -80,5 +81,42 @@ impl Facts {
             self.places.entry(id).or_default().push(place);
         }
         self.commands.insert(place, fact);
+    }
+}
+
+/// A command in the words of the history, and the id it names.
+pub(super) fn commanded(command: &Command<'_>, skus: &[&str]) -> (Commanded, Option<ReservationId>) {
+    match command {
+        Command::Reserve(it) => {
+            let lines = it.lines.iter().map(|line| (name(skus, line.sku), line.quantity)).collect();
+            (Commanded::Reserve { customer: it.customer.0, lines }, Some(it.reservation_id))
+        }
+        Command::Confirm { reservation_id, customer, .. } => {
+            (Commanded::Confirm { customer: customer.0 }, Some(*reservation_id))
+        }
+        Command::Release { reservation_id, customer } => {
+            (Commanded::Release { customer: customer.0 }, Some(*reservation_id))
+        }
+        Command::Extend { reservation_id, customer, by_ms, command_id } => {
+            let about = *reservation_id;
+            (Commanded::Extend { customer: customer.0, about, by_ms: *by_ms }, *command_id)
+        }
+        Command::SetStock(it) => {
+            let commanded = Commanded::SetStock { sku: name(skus, it.sku), on_hand: it.on_hand };
+            (commanded, Some(it.command_id))
+        }
+        Command::AdjustStock(it) => {
+            let sku = name(skus, it.sku);
+            (Commanded::AdjustStock { sku, delta: it.delta, set_aside: it.set_aside }, Some(it.command_id))
+        }
+        Command::DefineSale(it) => {
+            (Commanded::DefineSale { sale_id: it.sale_id.to_owned() }, Some(it.command_id))
+        }
+        Command::OpenSale { sale_id } => (Commanded::OpenSale { sale_id: (*sale_id).to_owned() }, None),
+        Command::Tick { .. } => (Commanded::Other("tick"), None),
+        Command::BeginPayment { .. } => (Commanded::Other("begin payment"), None),
+        Command::PauseSale { .. } => (Commanded::Other("pause sale"), None),
+        Command::CloseSale { .. } => (Commanded::Other("close sale"), None),
+        Command::ActivateRules { .. } => (Commanded::Other("activate rules"), None),
     }
 }

@@ -4,32 +4,16 @@ use std::collections::VecDeque;
 
 use holdfast_contracts::ReservationId;
 use holdfast_contracts::command::{Command, decode_batch};
-use holdfast_contracts::decision::{HoldState, What};
+use holdfast_contracts::decision::HoldState;
 
 use super::books::Books;
 use super::clock::{Clock, ClockEvent};
-use super::facts::{Commanded, Fact, Facts};
-use super::said::{Said, SaidLine, Spoken, lines, name, spoken};
+use super::facts::{Fact, Facts, commanded};
+use super::happened::{Happened, happenings};
+use super::said::{Said, Spoken, spoken};
 use super::stream::{Output, Outputs};
 use super::verdict::{Findings, Promise};
 use crate::evidence::{DumpRecord, Evidence, Place};
-
-/// Something that time, or a tick, brought about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Happened {
-    Expired {
-        id: ReservationId,
-        lines: Vec<SaidLine>,
-    },
-    ClockSuspect {
-        append_ms: u64,
-    },
-    ClockTrusted {
-        step_ms: u64,
-    },
-    /// Something that this checker does not judge.
-    Other(&'static str),
-}
 
 /// The rest of a partition cannot be judged.
 pub(super) struct OutOfScope(pub(super) &'static str);
@@ -379,58 +363,5 @@ impl<'f> PartitionJudge<'f> {
             }
             self.facts.figures.entry(sku).or_default().insert(self.place.offset, stock.figures());
         }
-    }
-}
-
-/// The events of an output: those of time, and those of commands.
-fn happenings(output: &Output<'_>, skus: &[&str]) -> (Vec<Happened>, Vec<Happened>) {
-    let (mut timely, mut caused) = (Vec::new(), Vec::new());
-    for event in output.batch.events() {
-        let happened = match event.what {
-            What::Expired { id, lines: ended, was_waiting: false } => {
-                Happened::Expired { id, lines: lines(skus, &ended) }
-            }
-            What::Expired { was_waiting: true, .. } | What::Offered { .. } => Happened::Other("a waitlist"),
-            What::ClockSuspect { append_time_ms } => Happened::ClockSuspect { append_ms: append_time_ms },
-            What::ClockTrusted { step_ms } => Happened::ClockTrusted { step_ms },
-        };
-        if event.cause.is_none() { timely.push(happened) } else { caused.push(happened) }
-    }
-    (timely, caused)
-}
-
-fn commanded(command: &Command<'_>, skus: &[&str]) -> (Commanded, Option<ReservationId>) {
-    match command {
-        Command::Reserve(it) => {
-            let lines = it.lines.iter().map(|line| (name(skus, line.sku), line.quantity)).collect();
-            (Commanded::Reserve { customer: it.customer.0, lines }, Some(it.reservation_id))
-        }
-        Command::Confirm { reservation_id, customer, .. } => {
-            (Commanded::Confirm { customer: customer.0 }, Some(*reservation_id))
-        }
-        Command::Release { reservation_id, customer } => {
-            (Commanded::Release { customer: customer.0 }, Some(*reservation_id))
-        }
-        Command::Extend { reservation_id, customer, by_ms, command_id } => {
-            let about = *reservation_id;
-            (Commanded::Extend { customer: customer.0, about, by_ms: *by_ms }, *command_id)
-        }
-        Command::SetStock(it) => {
-            let commanded = Commanded::SetStock { sku: name(skus, it.sku), on_hand: it.on_hand };
-            (commanded, Some(it.command_id))
-        }
-        Command::AdjustStock(it) => {
-            let sku = name(skus, it.sku);
-            (Commanded::AdjustStock { sku, delta: it.delta, set_aside: it.set_aside }, Some(it.command_id))
-        }
-        Command::DefineSale(it) => {
-            (Commanded::DefineSale { sale_id: it.sale_id.to_owned() }, Some(it.command_id))
-        }
-        Command::OpenSale { sale_id } => (Commanded::OpenSale { sale_id: (*sale_id).to_owned() }, None),
-        Command::Tick { .. } => (Commanded::Other("tick"), None),
-        Command::BeginPayment { .. } => (Commanded::Other("begin payment"), None),
-        Command::PauseSale { .. } => (Commanded::Other("pause sale"), None),
-        Command::CloseSale { .. } => (Commanded::Other("close sale"), None),
-        Command::ActivateRules { .. } => (Commanded::Other("activate rules"), None),
     }
 }

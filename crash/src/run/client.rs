@@ -281,3 +281,47 @@ impl<'a> Wire<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(ask: &Ask, status: u16, body: &str) -> Kind {
+        read(Answer::default(), ask, status, false, body).1
+    }
+
+    #[test]
+    fn only_what_is_certain_counts_as_decided_or_as_nothing() {
+        let sku = || "A1".to_owned();
+        let buy = Ask::Reserve { subject: sku(), key: sku(), lines: Vec::new() };
+        let by_the_log = r#"{"code":"INSUFFICIENT_STOCK","decided_by":"sequencer"}"#;
+        let by_the_gate = r#"{"code":"INSUFFICIENT_STOCK","decided_by":"gate"}"#;
+        assert_eq!(kind(&buy, 201, "{}"), Kind::Decided);
+        assert_eq!(kind(&buy, 422, by_the_log), Kind::Decided);
+        assert_eq!(kind(&buy, 422, by_the_gate), Kind::Nothing);
+        assert_eq!(kind(&buy, 409, r#"{"code":"IDEMPOTENCY_CONFLICT"}"#), Kind::Decided);
+        assert_eq!(kind(&buy, 202, "{}"), Kind::Unknown);
+        assert_eq!(kind(&buy, 503, r#"{"code":"OUTCOME_UNKNOWN"}"#), Kind::Unknown);
+        assert_eq!(kind(&buy, 503, r#"{"code":"OVERLOADED"}"#), Kind::Nothing);
+        assert_eq!(kind(&buy, 500, "not even JSON"), Kind::Unknown);
+        // One partition may have taken it, another not.
+        let open = Ask::OpenSale { sale_id: sku() };
+        assert_eq!(kind(&open, 503, r#"{"code":"OVERLOADED"}"#), Kind::Unknown);
+    }
+
+    #[test]
+    fn an_answer_keeps_what_the_checker_asks_about() {
+        let body = r#"{"reservation_id":"00","state":"held","lines":[{"sku":"A1","quantity":2,"granted":1}],
+            "expires_in_ms":9,"position":{"partition":1,"offset":7,"index":3},"decided_by":"sequencer"}"#;
+        let ask = Ask::Availability { sku: "A1".to_owned() };
+        let (answer, _) = read(Answer::default(), &ask, 201, true, body);
+        assert_eq!(answer.position, Some(Place { partition: 1, offset: 7, index: 3 }));
+        assert_eq!(answer.lines, [GrantedLine { sku: "A1".to_owned(), quantity: 2, granted: 1 }]);
+        assert!(answer.replay && answer.body_digest.is_some_and(|it| it.len() == 32));
+        let read_stock = r#"{"sku":"A1","on_hand":5,"available":4,"held":1,"committed":0,"unavailable":0,"shortfall":0,
+            "as_of":{"partition":0,"offset":9,"age_ms":1}}"#;
+        let (answer, _) = read(Answer::default(), &ask, 200, false, read_stock);
+        assert_eq!(answer.figures, Some([5, 4, 1, 0, 0, 0]));
+        assert_eq!(answer.position, Some(Place { partition: 0, offset: 9, index: 0 }));
+    }
+}

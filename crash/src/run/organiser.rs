@@ -154,3 +154,20 @@ pub(super) fn wait_for_acks(client: &Client, more: u64, within: Duration) -> boo
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use holdfast_contracts::murmur2::partition_of;
+
+    #[test]
+    fn every_partition_has_its_skus_and_one_that_nobody_buys() {
+        let (skus, last) = super::skus(3, 2, |sku| partition_of(sku, 3).0);
+        assert_eq!((skus.len(), last.len()), (6, 3));
+        for partition in 0..3 {
+            let here = |sku: &&String| partition_of(sku, 3).0 == partition;
+            assert_eq!(skus.iter().filter(here).count(), 2);
+            assert_eq!(last.iter().filter(here).count(), 1);
+        }
+        assert!(last.iter().all(|sku| !skus.contains(sku)));
+    }
+}
