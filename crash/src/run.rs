@@ -6,10 +6,12 @@ mod collect;
 mod commands;
 mod disk;
 mod embedded;
+mod kafka;
 mod moments;
 mod organiser;
 mod process;
 mod recorder;
+mod scenarios;
 mod system;
 mod tokens;
 mod traffic;
@@ -25,6 +27,7 @@ use crate::check::Judgement;
 use crate::evidence::{EvidenceError, SETTINGS, Settings};
 use chaos::{Chaos, FaultClass};
 use client::{Client, Targets};
+use kafka::Kafka;
 use recorder::Recorder;
 use system::Member;
 use tokens::Issuer;
@@ -145,10 +148,10 @@ fn judge(config: &RunConfig, directory: &Path) -> Result<(Judgement, String), Ru
     Ok((judgement, String::from_utf8_lossy(&output.stdout).trim().to_owned()))
 }
 
-/// The log of a run, after everything has ended.
-trait Dumped {
-    /// Writes what both topics hold.
-    fn dump(&self, evidence: &Path) -> Result<(), RunError>;
+/// Where the log of a run is.
+enum Kept {
+    Embedded(PathBuf),
+    Kafka(Box<Kafka>),
 }
 
 /// A system that runs, and everything that is needed to play with it.
@@ -159,13 +162,13 @@ struct Stage {
     classes: Vec<FaultClass>,
     market: Market,
     last: Vec<String>,
-    log: Box<dyn Dumped>,
+    kept: Kept,
 }
 
 fn prepare(config: &RunConfig, directory: &Path) -> Result<Stage, RunError> {
     match config.brokers {
         0 => embedded::prepare(config, directory),
-        _ => Err(RunError::Failed("brokers are not supported".to_owned())),
+        _ => kafka::prepare(config, directory),
     }
 }
 
@@ -224,8 +227,7 @@ impl Stage {
         let mut rng = fastrand::Rng::with_seed(seed);
         organiser::open_sale(&self.market, &self.last, &mut rng)?;
         say("the sale is open");
-        let result = self.with_traffic(seed);
-        self.settings.skipped.extend(result?);
+        self.with_traffic(seed)?;
         say("healed; counting");
         self.settings.bought_out = organiser::close(&self.market, &self.last, &mut rng)?;
         for _ in 0..3 {
@@ -236,7 +238,14 @@ impl Stage {
         if !unclean.is_empty() {
             return Err(RunError::Failed(format!("{} did not end in good order", unclean.join(", "))));
         }
-        self.log.dump(&self.evidence)?;
+        match &self.kept {
+            Kept::Embedded(log) => embedded::dump(log, &self.evidence)?,
+            Kept::Kafka(kafka) => {
+                kafka.dump(&self.evidence)?;
+                // What comes now destroys the topics.
+                scenarios::play(kafka, &self.members, &self.market.client)?;
+            }
+        }
         if self.market.client.recorder.broken.load(Ordering::Relaxed) {
             return Err(RunError::Failed("evidence could not be written".to_owned()));
         }
@@ -246,9 +255,13 @@ impl Stage {
             .map_err(|it| RunError::io("writing the settings", it))
     }
 
-    /// Buyers come and go while harm is done; says which faults could not be.
-    fn with_traffic(&mut self, seed: u64) -> Result<Vec<String>, RunError> {
+    /// Buyers come and go while harm is done.
+    fn with_traffic(&mut self, seed: u64) -> Result<(), RunError> {
         let (market, members, classes) = (&self.market, &mut self.members, &self.classes);
+        let kafka = match &self.kept {
+            Kept::Kafka(kafka) => Some(&**kafka),
+            Kept::Embedded(_) => None,
+        };
         let seconds = self.settings.seconds;
         std::thread::scope(|scope| {
             for number in 0..market.buyers {
@@ -256,14 +269,14 @@ impl Stage {
             }
             scope.spawn(move || organiser::restock(market, seed));
             let rng = fastrand::Rng::with_seed(seed ^ 0xc4a0);
-            let mut chaos = Chaos { members, client: Arc::clone(&market.client), rng, skipped: Vec::new() };
+            let mut chaos = Chaos { members, client: Arc::clone(&market.client), kafka, rng };
             let done = chaos.run(classes, seconds).and_then(|()| chaos.revive());
             // Buyers that still wait may take a while; nothing disturbs them any more.
             if done.is_ok() {
                 organiser::wait_for_acks(&market.client, 20, Duration::from_secs(60));
             }
             market.client.over.store(true, Ordering::Relaxed);
-            done.map(|()| chaos.skipped)
+            done
         })
     }
 }

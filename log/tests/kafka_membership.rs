@@ -249,6 +249,7 @@ fn tools_show_the_true_lag() {
         }
         assert!(Instant::now() < deadline, "{told:?}, not {expected:?}; {:?}", owner.membership.numbers());
     }
+    assert_eq!(owner.membership.numbers().fetched, 0, "records are read by others");
     // What is noted last is sent when the member ends.
     owner.membership.commit(PartitionId(3), Offset(ends[3]));
     drop(owner);
@@ -316,6 +317,17 @@ fn a_member_without_the_right_topics_or_brokers_waits_and_says_why() {
         assert_eq!(member.next_until(Instant::now() + Duration::from_millis(50)), None);
     }
     assert!(member.numbers().last_error.unwrap().to_lowercase().contains("topic"));
+}
+
+#[test]
+fn a_session_timeout_that_the_brokers_do_not_take_ends_the_membership_with_a_reason() {
+    let brokers = Brokers::shared();
+    let config = topics_of_its_own(&brokers);
+    let hasty = MembershipConfig { session_timeout: Duration::from_millis(500), ..quick() };
+    let member = Membership::join(&config, hasty, Waker::noop().clone()).unwrap();
+    let event = member.next_until(Instant::now() + PATIENCE);
+    let Some(MemberEvent::Failed { reason }) = event else { panic!("{event:?} {:?}", member.numbers()) };
+    assert!(reason.to_lowercase().contains("session"), "{reason}");
 }
 
 /// A process that owns what it is given until it is killed, when it is told where. Otherwise such a life in short.

@@ -1,15 +1,16 @@
 //! Watches over the partitions: brings fresh ones to the newest rules, and keeps what the intake believes of them current.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use holdfast_contracts::command::{BatchBuilder, Command};
-use holdfast_contracts::{ControlKey, IntakeId, PartitionId, RequestTag};
+use holdfast_contracts::{ControlKey, IntakeId, LogTime, PartitionId, RequestTag};
 use holdfast_core::{Machine, RULES_VERSION_NEWEST};
-use holdfast_engine::{PartitionState, PartitionStatus};
+use holdfast_engine::{PartitionState, PartitionStatus, Role};
 use holdfast_log::{AppendError, Status, StreamId, Ticket};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::health::Condition;
 use crate::shared::Shared;
@@ -17,6 +18,15 @@ use crate::shared::Shared;
 /// How often the partitions are looked at before the intake is ready, and afterwards.
 const LOOK_STARTING: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Where another process decides: how old what is known here may be, and how long a durable command may wait for its decision,
+/// before nobody should be sent here.
+const FOLLOWER_LAG_MAX_MS: u64 = 5_000;
+const UNDECIDED_AFTER_MS: u64 = 5_000;
+
+/// How often the log is asked whether it is there, and how long it may take to answer.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// What is still to be done for a partition before it can answer.
 enum Stage {
@@ -33,6 +43,7 @@ enum Stage {
 
 /// Runs for as long as the intake does.
 pub(crate) async fn watch_over(shared: Arc<Shared>) {
+    let mut probe = Probe::default();
     let mut stages: Vec<Stage> = (0..shared.partitions).map(|_| Stage::Replaying).collect();
     loop {
         let mut all_ready = true;
@@ -45,7 +56,7 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
                 PartitionState::Live => {
                     advance(&shared, stage, &status).await;
                     match stage {
-                        Stage::Ready => Condition::Good,
+                        Stage::Ready => condition_of(&status),
                         Stage::OtherKey => Condition::Stopped,
                         _ => Condition::Starting,
                     }
@@ -58,7 +69,9 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
             all_ready &= matches!(stage, Stage::Ready) || condition == Condition::Stopped;
             shared.health.set_partition(status.partition, condition);
         }
+        let answers = probe.answers(&shared).await;
         shared.health.set_log(match shared.log.status() {
+            Status::Healthy if !answers => Condition::Away,
             Status::Healthy => Condition::Good,
             Status::DiskFull => Condition::Full,
             Status::Failed { .. } | Status::Closed => Condition::Stopped,
@@ -70,6 +83,62 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
         shared.health.announce();
         tokio::time::sleep(if shared.health.is_started() { LOOK } else { LOOK_STARTING }).await;
     }
+}
+
+/// Asks the log now and then whether it is there: one that is elsewhere takes commands into its queue when it is not.
+#[derive(Default)]
+struct Probe {
+    asked: Option<Instant>,
+    under_way: Option<JoinHandle<bool>>,
+    answered: bool,
+}
+
+impl Probe {
+    /// Whether it answered when it was asked last, and does not take long to answer now.
+    async fn answers(&mut self, shared: &Arc<Shared>) -> bool {
+        if self.under_way.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(done) = self.under_way.take()
+        {
+            self.answered = done.await.unwrap_or(false);
+        }
+        match self.asked {
+            Some(asked) if self.under_way.is_some() => self.answered && asked.elapsed() < ANSWER_MAX,
+            Some(asked) if asked.elapsed() < ASK_EVERY => self.answered,
+            before => {
+                if before.is_none() {
+                    // The start asked it.
+                    self.answered = true;
+                }
+                let shared = Arc::clone(shared);
+                self.asked = Some(Instant::now());
+                let ask = move || shared.log.refresh(StreamId::inventory_commands(PartitionId(0))).is_ok();
+                self.under_way = Some(tokio::task::spawn_blocking(ask));
+                self.answered
+            }
+        }
+    }
+}
+
+/// How a partition stands that has been ready before. One that is run here says itself what is wrong; of one that is only
+/// followed it must be seen whether somebody decides.
+fn condition_of(status: &PartitionStatus) -> Condition {
+    if status.role == Role::Active {
+        return Condition::Good;
+    }
+    let waits_ms = status.output_waits_since.map_or(0, |since| now().ms_since(since));
+    // One that keeps as many decisions as it may, because nobody makes them, is behind for that reason.
+    if waits_ms >= UNDECIDED_AFTER_MS {
+        Condition::Undecided
+    } else if status.lag_ms > FOLLOWER_LAG_MAX_MS || status.stuck.is_some() {
+        Condition::Behind
+    } else {
+        Condition::Good
+    }
+}
+
+fn now() -> LogTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    LogTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 async fn advance(shared: &Shared, stage: &mut Stage, status: &PartitionStatus) {
@@ -90,8 +159,10 @@ async fn advance(shared: &Shared, stage: &mut Stage, status: &PartitionStatus) {
             }
         },
         Stage::Ticking => {
-            // The engine writes ticks while the partition is quiet; one record at least must have come since the start.
-            if status.records_applied > 0 && !status.clock_suspect {
+            // The engine writes ticks while the partition is quiet; one record at least must have come since the start. Where it
+            // only follows, ticks come from whoever decides, and waiting for them would be waiting for somebody else.
+            let has_seen_the_present = status.role == Role::Standby || status.records_applied > 0;
+            if has_seen_the_present && !status.clock_suspect {
                 *stage = Stage::Ready;
             }
         }

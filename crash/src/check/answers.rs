@@ -68,7 +68,7 @@ fn nothing_else(evidence: &Evidence, all: &[Option<Asked>], facts: &Facts, findi
     // A request counts as failed when every attempt was told so; a gate's refusal writes nothing either.
     let mut failed: HashMap<&Asked, bool> = HashMap::new();
     for (operation, asked) in evidence.operations.iter().zip(all) {
-        for command in asked {
+        if let Some(command) = asked {
             *failed.entry(command).or_insert(true) &= matches!(operation.outcome, Outcome::Fail(_));
         }
     }
@@ -281,6 +281,7 @@ const fn code(reason: Reason) -> &'static str {
         Reason::SkuInUse => "SKU_IN_USE",
         Reason::SaleState => "SALE_STATE",
         Reason::Full => "MEMORY_FULL",
+        Reason::UnauthenticatedControl => "UNAUTHENTICATED_CONTROL",
     }
 }
 

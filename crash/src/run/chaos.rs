@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::RunError;
 use super::client::Client;
+use super::kafka::Kafka;
 use super::moments::Moment;
 use super::organiser::wait_for_acks;
+use super::process::LOOK_EVERY;
 use super::system::Member;
 use crate::evidence::{Fault, Role};
 
@@ -16,6 +18,9 @@ const ACKS_BETWEEN: u64 = 20;
 /// Buyers must be answered again after so long, whatever was done.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(90);
 
+/// A process that is told that another has its name ends within so long.
+const TWINS_WITHIN: Duration = Duration::from_secs(15);
+
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FaultClass {
@@ -23,6 +28,19 @@ pub(super) enum FaultClass {
     /// SIGSTOP for so long, then SIGCONT.
     Pause(Role, u64),
     DiskFull,
+    /// A second owner of the same partitions: two processes with one name in the group.
+    TwoOwners,
+    /// `kill -9` of a broker, and a start after a while.
+    Broker(Which),
+}
+
+/// Which broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// One that leads partitions of ours.
+    Leader,
+    /// The active controller.
+    Controller,
 }
 
 impl FaultClass {
@@ -31,6 +49,8 @@ impl FaultClass {
             Self::Kill(role, moment) => format!("kill {role:?} at: {}", moment.name()),
             Self::Pause(role, ms) => format!("pause {role:?} for {ms} ms"),
             Self::DiskFull => "disk full".to_owned(),
+            Self::TwoOwners => "two owners".to_owned(),
+            Self::Broker(which) => format!("kill a broker: {which:?}"),
         }
     }
 }
@@ -39,8 +59,8 @@ impl FaultClass {
 pub(super) struct Chaos<'a> {
     pub(super) members: &'a mut Vec<Member>,
     pub(super) client: Arc<Client>,
+    pub(super) kafka: Option<&'a Kafka>,
     pub(super) rng: fastrand::Rng,
-    pub(super) skipped: Vec<String>,
 }
 
 impl Chaos<'_> {
@@ -86,6 +106,8 @@ impl Chaos<'_> {
             FaultClass::Kill(role, moment) => self.kill(role, moment)?,
             FaultClass::Pause(role, ms) => self.pause(role, ms),
             FaultClass::DiskFull => self.fill_disk(),
+            FaultClass::TwoOwners => self.double()?,
+            FaultClass::Broker(which) => self.kill_broker(which)?,
         }
         self.revive()
     }
@@ -98,7 +120,8 @@ impl Chaos<'_> {
     fn kill(&mut self, role: Role, moment: Moment) -> Result<(), RunError> {
         let Some(at) = self.pick(role) else { return Ok(()) };
         let checkpoints: PathBuf = self.members[at].data.join("checkpoints");
-        moment.wait(&self.client.recorder, &checkpoints, &mut self.rng);
+        let log = self.kafka.map(|it| it.log.as_ref());
+        moment.wait(&self.client.recorder, &checkpoints, log, &mut self.rng);
         self.members[at].kill(moment.name());
         std::thread::sleep(Duration::from_millis(self.rng.u64(..200)));
         self.members[at].start()?;
@@ -121,6 +144,46 @@ impl Chaos<'_> {
         std::thread::sleep(Duration::from_millis(self.rng.u64(1_500..3_000)));
         disk.free();
         self.client.recorder.fault(Fault::DiskFreed { who });
+    }
+
+    /// Starts a second process under the name that one has in the group. The group lets the second in and tells the first
+    /// when it next asks; until then both own the same partitions.
+    fn double(&mut self) -> Result<(), RunError> {
+        let (Some(kafka), Some(at)) = (self.kafka, self.pick(Role::Sequencer)) else { return Ok(()) };
+        let mut twin = kafka.twin(&self.members[at])?;
+        twin.start()?;
+        twin.wait_until_ready()?;
+        self.client.recorder.fault(Fault::Doubled { who: twin.name.clone() });
+        let deadline = Instant::now() + TWINS_WITHIN;
+        while !self.members[at].has_ended() && Instant::now() < deadline {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        wait_for_acks(&self.client, ACKS_BETWEEN, TWINS_WITHIN);
+        // In good order: what the twin owns is handed over.
+        twin.end();
+        Ok(())
+    }
+
+    fn kill_broker(&mut self, which: Which) -> Result<(), RunError> {
+        let Some(kafka) = self.kafka else { return Ok(()) };
+        let controller = kafka.controller();
+        let leaders = kafka.leaders();
+        let wanted = match which {
+            Which::Leader => self.rng.choice(leaders.clone()),
+            Which::Controller => controller,
+        };
+        let broker = wanted.ok_or_else(|| RunError::Failed("no broker says that it leads".to_owned()))?;
+        let fault = Fault::BrokerKilled {
+            who: format!("broker-{broker}"),
+            led: leaders.contains(&broker),
+            controlled: controller == Some(broker),
+        };
+        self.client.recorder.fault(fault);
+        kafka.brokers.kill(broker);
+        std::thread::sleep(Duration::from_millis(self.rng.u64(500..4_000)));
+        kafka.brokers.restart(broker);
+        self.client.recorder.fault(Fault::Ready { role: Role::Broker, who: format!("broker-{broker}") });
+        kafka.wait_until_in_sync()
     }
 
     /// Starts again what has ended by itself. A process may do that; it must come back.

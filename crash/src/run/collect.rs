@@ -28,7 +28,9 @@ pub(super) fn dump(log: &dyn OrderedLog, directory: &Path) -> Result<(), RunErro
 }
 
 fn dump_stream(log: &dyn OrderedLog, stream: StreamId, writer: &mut DumpWriter) -> Result<(), RunError> {
-    let ends = log.watermarks(stream);
+    let ends = log
+        .refresh(stream)
+        .map_err(|error| RunError::Failed(format!("asking for the ends of {stream}: {error}")))?;
     let (mut next, mut records) = (ends.low, Vec::new());
     let mut moved = Instant::now();
     while next < ends.end {

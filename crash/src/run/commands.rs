@@ -75,20 +75,19 @@ pub(super) struct Common {
     pub(super) partitions: u32,
     pub(super) id_key_file: PathBuf,
     /// Of Kafka; without it the log is embedded.
-    pub(super) kafka: Option<KafkaSettings>,
+    pub(super) kafka: Option<Where>,
 }
 
 /// Where the topics are.
 #[derive(Debug, Clone)]
-pub(super) struct KafkaSettings {
+pub(super) struct Where {
     pub(super) bootstrap: String,
     pub(super) prefix: String,
     pub(super) profile: &'static str,
-    pub(super) archive: PathBuf,
 }
 
 /// The settings file of one process. Checkpoints come often, so that kills hit them.
-pub(super) fn settings(common: &Common, gate: bool) -> String {
+pub(super) fn settings(common: &Common, gate: bool, instance: Option<&str>) -> String {
     let mut text = format!("log_level = \"info\"\npartitions = {}\n", common.partitions);
     let file = quoted(&common.id_key_file);
     let _ = write!(text, "\n[intake]\nshards = 1\ngate = {gate}\nid_key_file = {file}\n");
@@ -104,8 +103,10 @@ pub(super) fn settings(common: &Common, gate: bool) -> String {
                 "\n[kafka]\nbootstrap = {bootstrap}\ntopic_prefix = {prefix}\nprofile = \"{}\"\n",
                 kafka.profile
             );
-            let archive = quoted(&kafka.archive);
-            let _ = write!(text, "\n[roles]\nsession_timeout_ms = {SESSION_MS}\narchive = {archive}\n");
+            let _ = write!(text, "\n[roles]\nsession_timeout_ms = {SESSION_MS}\n");
+            if let Some(instance) = instance {
+                let _ = writeln!(text, "instance_id = \"{instance}\"");
+            }
         }
     }
     text

@@ -1,6 +1,6 @@
 //! The system as one process on the embedded log.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use holdfast_contracts::murmur2::partition_of;
 use holdfast_log::{ReadOnlyConfig, ReadOnlyLog};
@@ -11,7 +11,7 @@ use super::disk::SmallDisk;
 use super::moments::Moment;
 use super::system::Member;
 use super::tokens::Issuer;
-use super::{Beginning, Dumped, RunConfig, RunError, Stage, collect, organiser};
+use super::{Beginning, Kept, RunConfig, RunError, Stage, collect, organiser};
 use crate::evidence::{Minimums, Role};
 
 const PARTITIONS: u32 = 3;
@@ -25,14 +25,14 @@ pub(super) fn prepare(config: &RunConfig, directory: &Path) -> Result<Stage, Run
     let disk = SmallDisk::mount(&data, DISK_BYTES);
     let common = Common { partitions: PARTITIONS, id_key_file: begin.id_key_file.clone(), kafka: None };
     let file = begin.data.join("server.toml");
-    std::fs::write(&file, settings(&common, true))
+    std::fs::write(&file, settings(&common, true, None))
         .map_err(|source| RunError::io("writing settings", source))?;
     let line = CommandLine::up(&config.server, &file, &data);
     let shared = (begin.recorder.clone(), begin.targets.clone());
     let talk = directory.join("server.stderr");
     let mut member = Member::new("server", Role::Server, line, data.clone(), talk, &shared);
     let mut classes: Vec<FaultClass> =
-        Moment::ALL.map(|moment| FaultClass::Kill(Role::Server, moment)).to_vec();
+        Moment::OF_A_PROCESS.map(|moment| FaultClass::Kill(Role::Server, moment)).to_vec();
     classes.push(FaultClass::Pause(Role::Server, 2_000));
     match disk {
         Ok(disk) => {
@@ -47,15 +47,8 @@ pub(super) fn prepare(config: &RunConfig, directory: &Path) -> Result<Stage, Run
     let market = begin.market(config, Issuer::open(&data)?, skus);
     begin.settings.minimums = minimums(config);
     let (evidence, settings) = (begin.evidence, begin.settings);
-    Ok(Stage {
-        evidence,
-        settings,
-        members: vec![member],
-        classes,
-        market,
-        last,
-        log: Box::new(Embedded(data.join("log"))),
-    })
+    let kept = Kept::Embedded(data.join("log"));
+    Ok(Stage { evidence, settings, members: vec![member], classes, market, last, kept })
 }
 
 fn minimums(config: &RunConfig) -> Minimums {
@@ -71,12 +64,9 @@ fn minimums(config: &RunConfig) -> Minimums {
     }
 }
 
-struct Embedded(PathBuf);
-
-impl Dumped for Embedded {
-    fn dump(&self, evidence: &Path) -> Result<(), RunError> {
-        let log = ReadOnlyLog::open(&self.0, &ReadOnlyConfig::default());
-        let log = log.map_err(|error| RunError::Failed(format!("opening the log to read it: {error}")))?;
-        collect::dump(&log, evidence)
-    }
+/// Writes down what the log holds, when nobody writes to it any more.
+pub(super) fn dump(log: &Path, evidence: &Path) -> Result<(), RunError> {
+    let log = ReadOnlyLog::open(log, &ReadOnlyConfig::default());
+    let log = log.map_err(|error| RunError::Failed(format!("opening the log to read it: {error}")))?;
+    collect::dump(&log, evidence)
 }

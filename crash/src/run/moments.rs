@@ -5,6 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use holdfast_contracts::PartitionId;
+use holdfast_log::{OrderedLog, StreamId, Topic};
+
 use super::recorder::Recorder;
 
 /// How often something is looked at that lasts for less than a millisecond.
@@ -23,10 +26,14 @@ pub(super) enum Moment {
     UnderWay,
     /// While a checkpoint is being written: its files change.
     Checkpoint,
+    /// When a command shows in its topic and its decision does not.
+    Undecided,
 }
 
 impl Moment {
-    pub(super) const ALL: [Self; 4] = [Self::Random, Self::AfterAnswer, Self::UnderWay, Self::Checkpoint];
+    /// Those that need nothing but the process.
+    pub(super) const OF_A_PROCESS: [Self; 4] =
+        [Self::Random, Self::AfterAnswer, Self::UnderWay, Self::Checkpoint];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -34,11 +41,18 @@ impl Moment {
             Self::AfterAnswer => "after an answer",
             Self::UnderWay => "requests under way",
             Self::Checkpoint => "checkpoint being written",
+            Self::Undecided => "command written, not decided",
         }
     }
 
     /// Waits for it; comes back without it if it does not come soon.
-    pub(super) fn wait(self, recorder: &Recorder, checkpoints: &Path, rng: &mut fastrand::Rng) {
+    pub(super) fn wait(
+        self,
+        recorder: &Recorder,
+        checkpoints: &Path,
+        log: Option<&dyn OrderedLog>,
+        rng: &mut fastrand::Rng,
+    ) {
         std::thread::sleep(Duration::from_millis(rng.u64(50..700)));
         let acks = recorder.acks();
         let busy = || recorder.in_flight() > 0;
@@ -50,6 +64,12 @@ impl Moment {
                 let before = files(checkpoints);
                 wait(|| files(checkpoints) != before && busy());
             }
+            Self::Undecided => {
+                if let Some(log) = log {
+                    let partition = PartitionId(rng.u32(..log.partitions(Topic::InventoryCommands)));
+                    undecided(log, partition);
+                }
+            }
         }
     }
 }
@@ -58,6 +78,25 @@ fn wait(comes: impl Fn() -> bool) {
     let deadline = Instant::now() + COMES_WITHIN;
     while !comes() && Instant::now() < deadline {
         std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Asks for the ends of both topics in turn until only the commands have grown.
+fn undecided(log: &dyn OrderedLog, partition: PartitionId) {
+    let end = |topic| log.refresh(StreamId { topic, partition }).map(|it| it.end).ok();
+    let mut decisions = end(Topic::InventoryDecisions);
+    let mut commands = end(Topic::InventoryCommands);
+    let deadline = Instant::now() + COMES_WITHIN;
+    while Instant::now() < deadline {
+        let grown = end(Topic::InventoryCommands);
+        if grown > commands {
+            let answered = end(Topic::InventoryDecisions);
+            if answered == decisions {
+                return;
+            }
+            decisions = answered;
+        }
+        commands = grown;
     }
 }
 

@@ -83,6 +83,8 @@ pub struct MembershipNumbers {
     pub assigned: BTreeMap<PartitionId, Generation>,
     /// The group's own generation, as the brokers count it. None before the group was joined.
     pub group_generation: Option<u32>,
+    /// Records that the client library fetched. None are wanted, and fetching is paused.
+    pub fetched: u64,
     /// Commits of offsets that failed.
     pub commit_failures: u64,
     /// The last thing that went wrong with the brokers, for people.
@@ -92,7 +94,9 @@ pub struct MembershipNumbers {
 /// A place in the group. Dropping it ends the membership without leaving the group if there is an instance id, so that
 /// a process that restarts at once keeps its partitions.
 ///
-/// An owner that leaves [`Self::try_next`] uncalled while there are events loses its partitions after a minute.
+/// The membership says nothing of whether the owner still works: an owner that is stuck keeps its partitions until
+/// somebody calls [`Self::leave`], drops this, or ends the process. Only with thousands of events untaken nothing more is
+/// asked of the brokers, and the partitions go to others after a minute.
 pub struct Membership {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,

@@ -161,6 +161,8 @@ fn names_may_be_written_with_dots_or_quoted() {
         profile = 'single'
         security.protocol = 'sasl_ssl'
         'sasl.mechanism' = 'SCRAM-SHA-512'
+        sasl.username = 'intake'
+        sasl.password = 'x'
         socket.keepalive.enable = false
         [consumer]
         fetch.wait.max.ms = 50

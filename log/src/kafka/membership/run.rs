@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use holdfast_contracts::{Offset, PartitionId};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::context::{Change, GroupContext};
@@ -167,14 +168,17 @@ impl Member {
     fn poll(&mut self) -> Next {
         let mut fatal = None;
         while let Some(polled) = self.consumer.poll(Duration::ZERO) {
-            if let Err(rdkafka::error::KafkaError::MessageConsumptionFatal(code)) = polled {
-                fatal = Some(code);
+            match polled {
+                Ok(_) => self.shared.count(|numbers| numbers.fetched += 1),
+                Err(ClientError::MessageConsumptionFatal(code)) => fatal = Some(code),
+                // Told again as an error of the client.
+                Err(_) => {}
             }
         }
         while let Some((code, reason)) = self.consumer.context().next_error() {
             let reason = self.config.mask(&format!("{code}: {reason}"));
             self.shared.count(|numbers| numbers.last_error = Some(reason));
-            if matches!(code, Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed) {
+            if is_final(code) {
                 fatal = Some(code);
             }
         }
@@ -324,6 +328,17 @@ impl Member {
         }
         list
     }
+}
+
+/// Whether trying again changes nothing until somebody changes a right or a setting.
+const fn is_final(code: Code) -> bool {
+    matches!(
+        code,
+        Code::GroupAuthorizationFailed
+            | Code::TopicAuthorizationFailed
+            | Code::InvalidSessionTimeout
+            | Code::InconsistentGroupProtocol
+    )
 }
 
 /// The configuration of a member. What is set here nobody may change.
