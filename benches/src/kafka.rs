@@ -1,0 +1,23 @@
+//! Kafka: the same work on a real broker, next to what the client library and the broker take for carrying it, and to
+//! Kafka Streams doing it.
+
+mod broker;
+mod hops;
+mod latency;
+mod passthrough;
+mod producing;
+mod schedule;
+mod streams;
+mod throughput;
+
+use crate::group::{Bench, Group};
+
+/// All of it, in the order in which it is told.
+pub(crate) const KAFKA: Group = Group {
+    name: "kafka",
+    benches: &[
+        Bench { name: "throughput", rows: throughput::ROWS, seconds_max: 600, measure: throughput::measure },
+        Bench { name: "latency", rows: latency::ROWS, seconds_max: 900, measure: latency::measure },
+        Bench { name: "streams", rows: streams::ROWS, seconds_max: 1_800, measure: streams::measure },
+    ],
+};
