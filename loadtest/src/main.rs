@@ -27,6 +27,9 @@ struct Demo {
     /// The holdfast executable.
     #[arg(long, value_name = "FILE", default_value = "holdfast")]
     server: PathBuf,
+    /// Brokers to hold the sale on, with every role as a process of its own.
+    #[arg(long, value_name = "HOST:PORT,...")]
+    kafka: Option<String>,
     /// An empty directory for the server's data; a temporary one by default.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -59,6 +62,7 @@ struct Demo {
 impl Demo {
     fn config(self) -> DemoConfig {
         DemoConfig {
+            kafka: self.kafka,
             data: self.data,
             buyers: self.buyers,
             units: self.units,

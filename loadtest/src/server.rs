@@ -1,11 +1,18 @@
-//! A server as a child process: started, killed, started again on the same data, ended.
+//! A server as child processes: started, killed, started again on the same data, ended.
+//!
+//! It is one process with everything in it, or on Kafka one for each role.
 
+mod cluster;
+
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
+
+use cluster::Cluster;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -60,10 +67,20 @@ pub(crate) struct Recipe {
     pub(crate) data: PathBuf,
     /// Its standard error is added to this file.
     pub(crate) talk: PathBuf,
+    /// Brokers to run on, each role in a process of its own. Without them everything is one process.
+    pub(crate) kafka: Option<String>,
+    /// What is sold: of several processes the one that decides about it is killed.
+    pub(crate) sku: &'static str,
 }
 
 /// A running server. Killed when dropped.
-pub(crate) struct Server {
+pub(crate) enum Server {
+    Whole(Box<Process>),
+    Cluster(Box<Cluster>),
+}
+
+/// One process that has said where it listens. Killed when dropped.
+pub(crate) struct Process {
     child: Child,
     /// Held open: a server that cannot write to its standard output might stop.
     _stdout: BufReader<ChildStdout>,
@@ -71,24 +88,35 @@ pub(crate) struct Server {
 }
 
 impl Recipe {
-    /// Starts it on a free port of the loopback and waits until it says where.
+    /// Starts it on free ports of the loopback and waits until it says where.
     pub(crate) async fn start(&self) -> Result<Server, ServerError> {
-        let talk = self.open_talk()?;
-        let start = |source| ServerError::Start { program: self.program.clone(), source };
-        let mut command = Command::new(&self.program);
-        // The demonstration is the same whatever its caller's shell is set up for.
-        for variable in ["HOLDFAST_CONFIG", "HOLDFAST_DATA", "HOLDFAST_OUTPUT"] {
-            command.env_remove(variable);
+        match &self.kafka {
+            None => self.whole().await.map(|it| Server::Whole(Box::new(it))),
+            Some(bootstrap) => Cluster::start(self, bootstrap).await.map(|it| Server::Cluster(Box::new(it))),
         }
-        let mut child = command
-            .args(["up", "--listen", "127.0.0.1:0", "--data"])
-            .arg(&self.data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(talk)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(start)?;
+    }
+
+    /// Starts again what was killed, and waits until it serves.
+    pub(crate) async fn revive(&self, server: &mut Server) -> Result<(), ServerError> {
+        match server {
+            Server::Whole(process) => **process = self.whole().await?,
+            Server::Cluster(cluster) => cluster.revive(self).await?,
+        }
+        Ok(())
+    }
+
+    async fn whole(&self) -> Result<Process, ServerError> {
+        let command = ["up", "--listen", "127.0.0.1:0", "--data"].map(OsStr::new);
+        self.spawn(command.into_iter().chain([self.data.as_os_str()])).await
+    }
+
+    /// Starts one process and waits until it prints an address.
+    async fn spawn<'a>(
+        &self,
+        arguments: impl IntoIterator<Item = &'a OsStr>,
+    ) -> Result<Process, ServerError> {
+        let mut child =
+            self.command(arguments)?.stdout(Stdio::piped()).spawn().map_err(|it| self.refused(it))?;
         let stdout = child.stdout.take().expect("its standard output is a pipe");
         let mut stdout = BufReader::new(stdout);
         let address = match timeout(READY_WITHIN, address_in(&mut stdout)).await {
@@ -99,7 +127,31 @@ impl Recipe {
                 return Err(ServerError::Ended(child.wait().await.map_err(ServerError::Control)?));
             }
         };
-        Ok(Server { child, _stdout: stdout, address })
+        Ok(Process { child, _stdout: stdout, address })
+    }
+
+    /// Runs something that ends by itself.
+    async fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<(), ServerError> {
+        let mut child =
+            self.command(arguments)?.stdout(Stdio::null()).spawn().map_err(|it| self.refused(it))?;
+        let status = timeout(READY_WITHIN, child.wait()).await.map_err(|_| ServerError::NotReady)?;
+        let status = status.map_err(ServerError::Control)?;
+        if status.success() { Ok(()) } else { Err(ServerError::Ended(status)) }
+    }
+
+    fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<Command, ServerError> {
+        let talk = self.open_talk()?;
+        let mut command = Command::new(&self.program);
+        // The demonstration is the same whatever its caller's shell is set up for.
+        for variable in ["HOLDFAST_CONFIG", "HOLDFAST_DATA", "HOLDFAST_OUTPUT"] {
+            command.env_remove(variable);
+        }
+        command.args(arguments).stdin(Stdio::null()).stderr(talk).kill_on_drop(true);
+        Ok(command)
+    }
+
+    fn refused(&self, source: io::Error) -> ServerError {
+        ServerError::Start { program: self.program.clone(), source }
     }
 
     fn open_talk(&self) -> Result<File, ServerError> {
@@ -124,25 +176,72 @@ fn find_address(line: &str) -> Option<SocketAddr> {
     line.split([' ', '/', '\n', '\t', ',', '"']).find_map(|word| word.parse().ok())
 }
 
-impl Server {
-    /// Waits until it has ended by itself, or was killed.
-    pub(crate) async fn wait(&mut self) -> Result<ExitStatus, ServerError> {
+impl Process {
+    async fn wait(&mut self) -> Result<ExitStatus, ServerError> {
         self.child.wait().await.map_err(ServerError::Control)
     }
 
     /// Its process, while nobody has waited for its end.
-    pub(crate) fn pid(&self) -> Option<Pid> {
+    fn pid(&self) -> Option<Pid> {
         self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
     }
 
     /// Asks it to end and waits until it has.
-    pub(crate) async fn end(mut self) -> Result<ExitStatus, ServerError> {
+    async fn end(&mut self) -> Result<ExitStatus, ServerError> {
         if let Some(pid) = self.pid() {
             kill_process(pid, Signal::TERM).map_err(|error| ServerError::Control(error.into()))?;
         }
         match timeout(ENDED_WITHIN, self.child.wait()).await {
             Ok(status) => status.map_err(ServerError::Control),
             Err(_) => Err(ServerError::DoesNotEnd),
+        }
+    }
+}
+
+impl Server {
+    /// Where buyers go.
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self {
+            Self::Whole(process) => process.address,
+            Self::Cluster(cluster) => cluster.intake.address,
+        }
+    }
+
+    /// The directory with the keys that tokens are signed with.
+    pub(crate) fn keys<'a>(&'a self, recipe: &'a Recipe) -> PathBuf {
+        match self {
+            Self::Whole(_) => recipe.data.clone(),
+            Self::Cluster(_) => recipe.data.join(cluster::INTAKE),
+        }
+    }
+
+    /// Whether buyers lose their connections when it is killed.
+    pub(crate) const fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(_))
+    }
+
+    fn victim(&mut self) -> &mut Process {
+        match self {
+            Self::Whole(process) => process,
+            Self::Cluster(cluster) => cluster.owner(),
+        }
+    }
+
+    /// Waits until the process that is to be killed has ended, by itself or because it was killed.
+    pub(crate) async fn wait(&mut self) -> Result<ExitStatus, ServerError> {
+        self.victim().wait().await
+    }
+
+    /// The process that is to be killed, while nobody has waited for its end.
+    pub(crate) fn pid(&mut self) -> Option<Pid> {
+        self.victim().pid()
+    }
+
+    /// Asks everything to end and waits until it has. Says whether it did so in good order.
+    pub(crate) async fn end(self) -> Result<bool, ServerError> {
+        match self {
+            Self::Whole(mut process) => Ok(process.end().await?.success()),
+            Self::Cluster(cluster) => cluster.end().await,
         }
     }
 }

@@ -90,6 +90,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/readyz", get(probes::readyz))
         .route("/startupz", get(probes::startupz))
         .route("/metrics", get(probes::metrics))
+        .route("/status", get(probes::status))
         .route("/problems/{slug}", get(probes::problem))
         // Answered before it comes here; the route lets others know that it takes POST.
         .route("/v1/reservations", post(not_here))

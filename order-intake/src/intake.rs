@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::config::IntakeConfig;
 use crate::error::IntakeError;
 use crate::listen;
+use crate::operators::Watched;
 use crate::shard::{self, Stage};
 use crate::shared::Shared;
 
@@ -42,10 +43,24 @@ impl Intake {
         sequencer: Arc<Sequencer<Machine>>,
         config: IntakeConfig,
     ) -> Result<Self, IntakeError> {
+        Self::start_watched(log, sequencer, config, None)
+    }
+
+    /// The same, with something that says on `/status` and `/metrics` how the process stands besides, and that must be
+    /// ready for `/readyz` to say so.
+    ///
+    /// # Errors
+    /// As [`Intake::start`].
+    pub fn start_watched(
+        log: Arc<dyn OrderedLog>,
+        sequencer: Arc<Sequencer<Machine>>,
+        config: IntakeConfig,
+        watched: Option<Arc<dyn Watched>>,
+    ) -> Result<Self, IntakeError> {
         config.validate()?;
         let shards = usize::from(config.shards.get());
         let (address, listeners) = listen::bind(config.listen, shards)?;
-        let shared = Arc::new(Shared::new(log, sequencer, config)?);
+        let shared = Arc::new(Shared::new(log, sequencer, config, watched)?);
         let (stage, _) = watch::channel(Stage::Serving);
         let intake = Self { shared, address, stage, threads: Mutex::default() };
         for (number, listener) in listeners.into_iter().enumerate() {

@@ -17,12 +17,15 @@ use crate::health::Health;
 use crate::ids::Ids;
 use crate::keys::{DevelopmentKeys, IdKey, KeyError, PublicKeys};
 use crate::metrics::ShardMetrics;
+use crate::operators::Watched;
 
 pub(crate) struct Shared {
     pub(crate) config: IntakeConfig,
     pub(crate) log: Arc<dyn OrderedLog>,
     pub(crate) sequencer: Arc<Sequencer<Machine>>,
     pub(crate) health: Health,
+    /// What else there is to say of the process.
+    pub(crate) watched: Option<Arc<dyn Watched>>,
     pub(crate) verifier: Verifier,
     pub(crate) ids: Ids,
     pub(crate) partitions: u32,
@@ -39,6 +42,7 @@ impl Shared {
         log: Arc<dyn OrderedLog>,
         sequencer: Arc<Sequencer<Machine>>,
         config: IntakeConfig,
+        watched: Option<Arc<dyn Watched>>,
     ) -> Result<Self, IntakeError> {
         let keys = match &config.auth.keys_file {
             Some(file) => PublicKeys::read(file)?,
@@ -66,6 +70,7 @@ impl Shared {
             reserved_in: (0..partitions).map(|_| AtomicBool::new(false)).collect(),
             progress: Arc::new(Progress::new(shards, partitions as usize)),
             metrics: (0..shards).map(|_| Arc::default()).collect(),
+            watched,
             config,
             log,
             sequencer,

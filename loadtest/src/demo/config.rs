@@ -6,8 +6,11 @@ use std::time::Duration;
 /// The settings of a demonstration.
 #[derive(Clone, Debug)]
 pub struct DemoConfig {
-    /// The `holdfast` executable that is started with `up`.
+    /// The `holdfast` executable that is started.
     pub server: PathBuf,
+    /// Brokers to hold the sale on, as `host:port,host:port`: then every role is a process of its own, and the sequencer
+    /// that decides is killed while another stands by. Without them everything is one process with an embedded log.
+    pub kafka: Option<String>,
     /// An empty or missing directory for the server's data. Without one, a temporary directory is used and removed
     /// again, unless the verdict is not exact.
     pub data: Option<PathBuf>,
@@ -42,6 +45,7 @@ impl DemoConfig {
     pub fn new(server: PathBuf) -> Self {
         Self {
             server,
+            kafka: None,
             data: None,
             buyers: 20_000,
             units: 1_000,

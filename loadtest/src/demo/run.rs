@@ -153,12 +153,18 @@ impl<'a> Sale<'a> {
     async fn prepare(config: &'a DemoConfig, data: &Path) -> Result<Self, DemoError> {
         let progress = Progress::new(u64::from(config.units));
         let (watch, clocks) = (Stopwatch::start(), ClockWatch::start());
-        let recipe = Recipe { program: config.server.clone(), data: data.to_owned(), talk: data.join(TALK) };
+        let recipe = Recipe {
+            program: config.server.clone(),
+            data: data.to_owned(),
+            talk: data.join(TALK),
+            kafka: config.kafka.clone(),
+            sku: SKU,
+        };
         progress.say(&format!("starting {} on {}", recipe.program.display(), data.display()));
         let server = recipe.start().await?;
-        let (target, seen) = watch::channel(Target { address: Some(server.address), life: 0 });
+        let (target, seen) = watch::channel(Target { address: Some(server.address()), life: 0 });
         let (over, is_over) = watch::channel(false);
-        let issuer = Issuer::open(data)?;
+        let issuer = Issuer::open(&server.keys(&recipe))?;
         let person = |number| {
             let token = issuer.bearer(&format!("buyer-{number}"), "")?;
             Ok::<_, TokenError>(Person { customer: Customer(number), token })
@@ -207,7 +213,7 @@ impl<'a> Sale<'a> {
         let ended = self.watch.now();
         self.audit(ended).await?;
         let facts = self.facts(ended);
-        let ended_in_order = self.server.end().await?.success();
+        let ended_in_order = self.server.end().await?;
         let times = Times { opened, sold, ended, audited: self.watch.now() };
         let history = History::new(facts, self.shop.books.read());
         let moved_ms = self.clocks.moved_ms_max();
@@ -295,7 +301,7 @@ impl<'a> Sale<'a> {
 
     /// Prepares the next death of the server, if there is to be one. The first comes in the rush, when half of the units
     /// are promised; the others on the way to the last unit.
-    fn load(&self) -> oneshot::Receiver<Kill> {
+    fn load(&mut self) -> oneshot::Receiver<Kill> {
         let (fired, shot) = oneshot::channel();
         let (done, planned) =
             (u64::try_from(self.kills.len()).unwrap_or(u64::MAX), u64::from(self.config.kills));
@@ -316,11 +322,14 @@ impl<'a> Sale<'a> {
 
     /// Starts the server again after it was killed.
     async fn revive(&mut self, mut kill: Kill) -> Result<(), DemoError> {
-        let life = self.target.borrow().life + 1;
-        self.target.send_replace(Target { address: None, life });
-        self.server = self.recipe.start().await?;
+        // Of several roles only one was killed: buyers keep their connections.
+        let life = self.target.borrow().life + u64::from(self.server.is_whole());
+        if self.server.is_whole() {
+            self.target.send_replace(Target { address: None, life });
+        }
+        self.recipe.revive(&mut self.server).await?;
         kill.ready = self.watch.now();
-        self.target.send_replace(Target { address: Some(self.server.address), life });
+        self.target.send_replace(Target { address: Some(self.server.address()), life });
         self.progress.say(&format!(
             "kill -9 with {} units promised, {} sold and {} requests under way; back after {} ms",
             kill.promised,

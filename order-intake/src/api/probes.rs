@@ -12,6 +12,7 @@ use super::call::{InPath, json, tell};
 use crate::health::Condition;
 use crate::json::Write;
 use crate::metrics::{self, Route};
+use crate::operators::PROMETHEUS;
 use crate::problem::{ALL, NOT_FOUND, Problem};
 use crate::respond::{About, Reply, mark};
 use crate::shared::Shared;
@@ -30,7 +31,7 @@ pub(super) async fn livez(request: Request) -> Response {
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     tell(request, Route::Other, |call| async move {
         let health = &shared.health;
-        let is_ready = health.is_ready();
+        let is_ready = health.is_ready() && shared.watched.as_ref().is_none_or(|it| it.is_ready());
         let stopped = shared.sequencer.statuses().iter().filter(|status| !status.is_live()).count();
         Ok(json(&call.about, if is_ready { 200 } else { 503 }, |out| {
             out.text(if is_ready { "{\"ready\":true" } else { "{\"ready\":false" });
@@ -83,8 +84,21 @@ pub(super) async fn startupz(State(shared): State<Arc<Shared>>, request: Request
 /// Figures for Prometheus.
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     tell(request, Route::Other, |call| async move {
-        let text = metrics::text(&shared.metrics, &shared.sequencer.statuses(), shared.health.is_ready());
-        Ok(page(&call.about, "text/plain; version=0.0.4; charset=utf-8", text))
+        let mut text = metrics::text(&shared.metrics, &shared.sequencer.statuses(), shared.health.is_ready());
+        if let Some(watched) = &shared.watched {
+            text.push_str(&watched.metrics());
+        }
+        Ok(page(&call.about, PROMETHEUS, text))
+    })
+    .await
+}
+
+/// How the process stands, as far as there is more to say than the probes do.
+pub(super) async fn status(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    tell(request, Route::Other, |call| async move {
+        let watched = shared.watched.as_ref().ok_or_else(|| Problem::plain(&NOT_FOUND))?;
+        let text = watched.status();
+        Ok(json(&call.about, 200, |out| out.text(&text)))
     })
     .await
 }

@@ -8,7 +8,9 @@ use holdfast_core::{Machine, PageSink};
 use holdfast_engine::rocks::RocksStore;
 use holdfast_engine::{Anchor, CheckpointStore, PageVisitor, Role, StoreError, Worker, WorkerConfig};
 use holdfast_log::OrderedLog;
-use kit::steps::{START, db_at, open, open_as, out_seq_of, quiet, records, run, save, settle, simulated};
+use kit::steps::{
+    START, db_at, open, open_as, out_seq_of, quiet, records, run, said_only, save, settle, simulated,
+};
 use kit::{COMMANDS, DECISIONS, PATIENCE, opening, requests};
 
 fn three_commands() -> [Bytes; 3] {
@@ -18,16 +20,7 @@ fn three_commands() -> [Bytes; 3] {
 #[test]
 fn an_output_that_came_late_is_followed_by_those_that_readers_dropped() {
     let directory = tempfile::tempdir().expect("a directory");
-    let commands: Vec<Bytes> = std::iter::once(opening(100, SaleTerms::default()))
-        .chain((0..3).map(|n| requests(10 * n, 10)))
-        .collect();
-    let whole = simulated(1, &commands);
-    run(&whole, &db_at(&directory.path().join("whole"))).expect("nothing is wrong");
-    let said: Vec<Bytes> = records(whole.as_ref(), DECISIONS).into_iter().map(|it| it.payload).collect();
-    let log = simulated(1, &commands);
-    for nr in [0, 2, 1] {
-        log.append(DECISIONS, said[nr].clone()).expect("the log takes it");
-    }
+    let (log, _) = said_only(directory.path(), 3, &[0, 2, 1]);
     run(&log, &db_at(directory.path())).expect("nothing is missing");
     let numbers: Vec<u64> =
         records(log.as_ref(), DECISIONS).iter().map(|record| out_seq_of(&record.payload).0).collect();

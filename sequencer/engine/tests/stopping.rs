@@ -16,7 +16,9 @@ use holdfast_engine::{
 };
 use holdfast_log::simulated::{Pace, Profile};
 use holdfast_log::{Layout, OrderedLog, SimulatedConfig, SimulatedLog, Topic};
-use kit::steps::{LOG_ID, START, db_at, machine_for, open, open_as, quiet, records, run, save, simulated};
+use kit::steps::{
+    LOG_ID, START, db_at, machine_for, open, open_as, quiet, records, run, said_only, save, simulated,
+};
 use kit::{COMMANDS, DECISIONS, ONLY, machine_config, open_db, open_log, opening, requests, wait_for};
 
 /// The name of a reason. A new one finds its place here and a case below.
@@ -465,16 +467,7 @@ fn a_machine_that_fails_at_the_same_record_twice(directory: &Path) -> StopReason
 #[test]
 fn a_worker_goes_on_where_a_gap_in_the_decisions_begins() {
     let directory = tempfile::tempdir().expect("a directory");
-    let commands: Vec<Bytes> = std::iter::once(opening(100, SaleTerms::default()))
-        .chain((0..4).map(|n| requests(10 * n, 10)))
-        .collect();
-    let whole = simulated(1, &commands);
-    run(&whole, &db_at(&directory.path().join("whole"))).expect("nothing is wrong");
-    let said: Vec<Bytes> = records(whole.as_ref(), DECISIONS).into_iter().map(|it| it.payload).collect();
-    let log = simulated(1, &commands);
-    for nr in [0, 1, 3, 4] {
-        log.append(DECISIONS, said[nr].clone()).expect("the log takes it");
-    }
+    let (log, said) = said_only(directory.path(), 4, &[0, 1, 3, 4]);
     run(&log, &db_at(directory.path())).expect("a gap is filled");
     let numbers: Vec<u64> = records(log.as_ref(), DECISIONS)
         .iter()

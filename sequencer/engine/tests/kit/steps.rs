@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use holdfast_contracts::decision::{decode_decisions, split_chain};
-use holdfast_contracts::{LogId, LogTime, Offset, OutSeq};
+use holdfast_contracts::{LogId, LogTime, Offset, OutSeq, SaleTerms};
 use holdfast_core::{Machine, MachineConfig};
 use holdfast_engine::rocks::{CheckpointDb, RocksStore};
 use holdfast_engine::{Role, StopReason, Worker, WorkerConfig};
 use holdfast_log::{Layout, OrderedLog, Record, SimulatedConfig, SimulatedLog, StreamId};
 
-use super::{COMMANDS, DECISIONS, ONLY, PATIENCE};
+use super::{COMMANDS, DECISIONS, ONLY, PATIENCE, opening, requests};
 
 pub(crate) type Driven = Worker<Machine, RocksStore>;
 
@@ -27,6 +27,26 @@ pub(crate) fn simulated(partitions: u32, commands: &[Bytes]) -> Arc<SimulatedLog
         log.append(COMMANDS, command.clone()).expect("the log takes it");
     }
     Arc::new(log)
+}
+
+/// A log with an opening and so many records of requests, and of what they are answered only the outputs of these numbers, from
+/// 0, in this order. Beside it all of them.
+pub(crate) fn said_only(
+    directory: &Path,
+    requests_records: u64,
+    numbers: &[usize],
+) -> (Arc<SimulatedLog>, Vec<Bytes>) {
+    let commands: Vec<Bytes> = std::iter::once(opening(100, SaleTerms::default()))
+        .chain((0..requests_records).map(|n| requests(10 * n, 10)))
+        .collect();
+    let whole = simulated(1, &commands);
+    run(&whole, &db_at(&directory.join("whole"))).expect("nothing is wrong");
+    let said: Vec<Bytes> = records(whole.as_ref(), DECISIONS).into_iter().map(|it| it.payload).collect();
+    let log = simulated(1, &commands);
+    for number in numbers {
+        log.append(DECISIONS, said[*number].clone()).expect("the log takes it");
+    }
+    (log, said)
 }
 
 /// Settings under which nothing is written that no test asked for: no tick of a quiet partition, no checkpoint by itself.
