@@ -18,6 +18,8 @@ pub mod simulated;
 pub use doorbell::{Doorbell, Listener, doorbell};
 #[cfg(not(loom))]
 pub use embedded::{EmbeddedConfig, EmbeddedLog, OpenError, ReadOnlyConfig, ReadOnlyLog};
+#[cfg(not(loom))]
+pub use kafka::{KafkaConfig, KafkaLog, KafkaLogOptions, KafkaOpenError};
 pub use layout::{BadPartitionCount, Layout};
 pub use port::{
     AppendError, AppendFailure, Appended, Corruption, Durability, OrderedLog, ReadError, Record, Status,

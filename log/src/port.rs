@@ -56,7 +56,8 @@ pub trait OrderedLog: Send + Sync {
     ///
     /// # Errors
     ///
-    /// With an error nothing is added. [`ReadError::Trimmed`] and [`ReadError::BeyondEnd`] mean that reader and log
+    /// With an error nothing is added. An adapter that fetches from elsewhere may ask there, once and for no longer
+    /// than a few seconds, before it answers one of the next two. [`ReadError::Trimmed`] and [`ReadError::BeyondEnd`] mean that reader and log
     /// disagree about history; a reader must stop and say so, never skip.
     fn read(
         &self,
@@ -72,6 +73,21 @@ pub trait OrderedLog: Send + Sync {
     ///
     /// If the stream does not exist.
     fn watermarks(&self, stream: StreamId) -> Watermarks;
+
+    /// Asks whoever keeps the log where the stream begins and ends. May block for a round trip; afterwards
+    /// [`watermarks`](Self::watermarks) says at least that. Of use where a stale end would be wrong: a log that other
+    /// processes append to may have grown without this one knowing.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be asked.
+    ///
+    /// # Panics
+    ///
+    /// A log that this process keeps alone has nobody to ask, and panics like `watermarks` if there is no such stream.
+    fn refresh(&self, stream: StreamId) -> Result<Watermarks, ReadError> {
+        Ok(self.watermarks(stream))
+    }
 
     /// Wakes `waker` whenever the stream's readable end moves, an append to it fails, an append that was refused for
     /// lack of room may be tried again, or the log fails or closes; until the subscription is dropped.

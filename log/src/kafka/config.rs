@@ -5,6 +5,8 @@ use std::fmt;
 
 use rdkafka::ClientConfig;
 
+use crate::port::Topic;
+
 /// How a log on Kafka is reached.
 ///
 /// The three maps go to the client library as they are, under its own names (`security.protocol`, `sasl.username`, ...);
@@ -15,6 +17,8 @@ pub struct KafkaConfig {
     pub bootstrap: String,
     /// Names this process to the brokers; unique among the members of a group.
     pub client_id: String,
+    /// Put before the name of every topic, so that several logs can live on the same brokers. Usually empty.
+    pub topic_prefix: String,
     /// Settings of every client.
     pub common: BTreeMap<String, String>,
     /// Settings of consumers.
@@ -72,10 +76,17 @@ impl KafkaConfig {
         Self {
             bootstrap: bootstrap.into(),
             client_id: client_id.into(),
+            topic_prefix: String::new(),
             common: BTreeMap::new(),
             consumer: BTreeMap::new(),
             producer: BTreeMap::new(),
         }
+    }
+
+    /// What the brokers call a topic.
+    #[must_use]
+    pub fn topic_name(&self, topic: Topic) -> String {
+        format!("{}{topic}", self.topic_prefix)
     }
 
     /// Refuses settings that would break a promise.
@@ -158,6 +169,7 @@ impl fmt::Debug for KafkaConfig {
         f.debug_struct("KafkaConfig")
             .field("bootstrap", &self.bootstrap)
             .field("client_id", &self.client_id)
+            .field("topic_prefix", &self.topic_prefix)
             .field("common", &masked(&self.common))
             .field("consumer", &masked(&self.consumer))
             .field("producer", &masked(&self.producer))

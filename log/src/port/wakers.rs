@@ -56,6 +56,11 @@ impl WakerSet {
         Subscription { set: Arc::clone(self), key }
     }
 
+    /// Whether nobody is subscribed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().entries.is_none()
+    }
+
     /// Wakes everyone in the set.
     ///
     /// The caller has published what it wakes for before this call. The lock is what rules out a lost wake-up: a

@@ -3,13 +3,17 @@
 #![allow(clippy::cast_possible_truncation, reason = "numbers of a test are small")]
 
 mod cases;
+#[path = "../common/mod.rs"]
+mod common;
 mod model;
 
 use std::sync::Arc;
 
+use common::Topics;
 use holdfast_contracts::LogId;
+use holdfast_kafka_kit::Brokers;
 use holdfast_log::{
-    EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, SimulatedConfig, SimulatedLog,
+    EmbeddedConfig, EmbeddedLog, KafkaLog, Layout, OrderedLog, SimulatedConfig, SimulatedLog,
     simulated::{Profile, Survivors},
 };
 
@@ -85,6 +89,32 @@ impl Subject for Embedded {
     }
 }
 
+struct Kafka {
+    log: Option<Arc<KafkaLog>>,
+    topics: Topics,
+}
+
+impl Kafka {
+    fn new() -> Self {
+        let mut topics = Topics::new(Brokers::shared(), PARTITIONS);
+        // A short memory, so that the suite also reads what has left it.
+        topics.options.tail_bytes_max = 256 << 10;
+        topics.options.unsettled_bytes_max = 24 << 20;
+        Self { log: Some(Arc::new(topics.open())), topics }
+    }
+}
+
+impl Subject for Kafka {
+    fn log(&self) -> Arc<dyn OrderedLog> {
+        self.log.clone().unwrap()
+    }
+
+    fn reopen(&mut self) {
+        self.log.take().unwrap().close();
+        self.log = Some(Arc::new(self.topics.open()));
+    }
+}
+
 /// One test per case, for one adapter.
 macro_rules! suite {
     ($name:ident, $subject:expr, [$($case:ident),+ $(,)?]) => {
@@ -134,4 +164,5 @@ suites! {
     simulated_embedded => Simulated::new(Profile::Embedded),
     simulated_kafka => Simulated::new(Profile::Kafka),
     embedded => Embedded::new(),
+    kafka => Kafka::new(),
 }

@@ -1,0 +1,436 @@
+//! One stream of a Kafka log: its ends, its appends, its feeds and who waits for it.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use holdfast_contracts::Offset;
+
+use super::{
+    feed::{Feed, Trouble},
+    native::{Fault, Report, Room, TopicHandle},
+    outbox::Outbox,
+    shared::Shared,
+    stats::KafkaStreamStats,
+};
+use crate::port::{
+    AppendError, Corruption, ReadError, Record, StreamId, Ticket, TrimError, WakerSet, Watermarks,
+};
+
+/// Readers of one stream that may be at different places at the same time.
+pub(super) const FEEDS_MAX: usize = 4;
+/// Memory of a feed that is not the one farthest ahead.
+const TRAILING_BYTES_MAX: usize = 1 << 20;
+
+pub(super) struct Stream {
+    pub(super) id: StreamId,
+    low: AtomicU64,
+    /// The offset after the last record that is known to be in the log.
+    end: AtomicU64,
+    trim_mark: AtomicU64,
+    pub(super) subscribers: Arc<WakerSet>,
+    /// Those who wait for a ticket.
+    pub(super) settled: Arc<WakerSet>,
+    outbox: Mutex<Outbox>,
+    /// An append was refused for lack of room since the last wake-up for it.
+    refused: AtomicBool,
+    feeds: Mutex<Feeds>,
+    /// Knows what the feed that is farthest ahead has heard of the ends.
+    leader: Mutex<Option<Arc<TopicHandle>>>,
+    /// A reader found every feed taken.
+    starving: AtomicBool,
+}
+
+#[derive(Default)]
+pub(super) struct Feeds {
+    pub(super) list: Vec<Feed>,
+    room: Room,
+}
+
+impl Feeds {
+    fn leader(&self) -> Option<&Feed> {
+        self.list.iter().max_by_key(|feed| feed.next())
+    }
+}
+
+/// What one look for records came to.
+enum Look {
+    Done,
+    /// The brokers must be asked for the ends before this can be answered.
+    Ask,
+}
+
+impl Stream {
+    pub(super) fn new(id: StreamId) -> Self {
+        let settled: Arc<WakerSet> = Arc::default();
+        Self {
+            id,
+            low: AtomicU64::new(0),
+            end: AtomicU64::new(0),
+            trim_mark: AtomicU64::new(0),
+            subscribers: Arc::default(),
+            outbox: Mutex::new(Outbox::new(Arc::clone(&settled))),
+            settled,
+            refused: AtomicBool::new(false),
+            feeds: Mutex::default(),
+            leader: Mutex::default(),
+            starving: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        // Nothing in there panics but on a broken rule of this adapter.
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn feeds(&self) -> MutexGuard<'_, Feeds> {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn partition(&self) -> i32 {
+        i32::try_from(self.id.partition.0).expect("partitions are few")
+    }
+
+    /// The ends as far as they are known, the last fetch included.
+    pub(super) fn watermarks(&self) -> Watermarks {
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(leader) = &*leader {
+            self.heard(leader.fetched_ends(self.partition()));
+        }
+        drop(leader);
+        // In this order: low <= end must hold for whoever looks at both.
+        let low = Offset(self.low.load(Ordering::Acquire));
+        let end = Offset(self.end.load(Ordering::Acquire));
+        Watermarks { low, end, durable: end }
+    }
+
+    fn heard(&self, (low, end): (Option<u64>, Option<u64>)) {
+        if let Some(end) = end {
+            self.end.fetch_max(end, Ordering::AcqRel);
+        }
+        if let Some(low) = low {
+            self.low.fetch_max(low, Ordering::AcqRel);
+        }
+    }
+
+    /// Asks the leader for the ends.
+    pub(super) fn refresh(&self, shared: &Shared, timeout: Duration) -> Result<Watermarks, Fault> {
+        let known = self.end.load(Ordering::Acquire);
+        let (low, end) =
+            shared.askers[self.id.topic.code() as usize].query_ends(self.partition(), timeout)?;
+        if end < known {
+            // Only a later append could have moved it since the leader answered, and that moves it up.
+            self.end.store(end, Ordering::Release);
+            self.stop_reading();
+            shared.fail(&format!(
+                "{} ends at offset {end} and had ended at {known}: records are lost, or the topic was made anew",
+                self.id
+            ));
+        }
+        self.heard((Some(low), Some(end)));
+        Ok(self.watermarks())
+    }
+
+    pub(super) fn append(&self, shared: &Arc<Shared>, payload: &Bytes) -> Result<Ticket, AppendError> {
+        let (bytes, bytes_max) = (payload.len(), self.id.topic.payload_bytes_max());
+        if bytes > bytes_max {
+            return Err(AppendError::TooLarge { bytes, bytes_max });
+        }
+        // A producer may turn out to be broken, and then the next one; more than that is a broker that refuses.
+        for _ in 0..2 {
+            let mut outbox = self.outbox();
+            shared.check_gate()?;
+            if outbox.interrupted {
+                return Err(AppendError::Interrupted);
+            }
+            if !shared.room.take(bytes as u64) && !self.refuse(shared, bytes as u64) {
+                return Err(AppendError::Full);
+            }
+            let fault = match self.hand_over(shared, &mut outbox, payload) {
+                Ok(ticket) => return Ok(ticket),
+                Err(fault) => fault,
+            };
+            shared.room.give_back(bytes as u64, 1);
+            match fault.code {
+                Fault::TOO_LARGE => return Err(AppendError::TooLarge { bytes, bytes_max }),
+                Fault::FATAL => {
+                    let broken = outbox.producer.take();
+                    drop(outbox);
+                    if let Some(broken) = broken {
+                        broken.give_up(shared, &fault.text);
+                    }
+                }
+                _ => {
+                    self.refused.store(true, Ordering::SeqCst);
+                    if fault.code != Fault::QUEUE_FULL {
+                        shared.counters.remember(fault.text);
+                    }
+                    return Err(AppendError::Full);
+                }
+            }
+        }
+        Err(AppendError::Interrupted)
+    }
+
+    /// Marks the stream as refused for lack of room. True if there was room after all, and it is taken.
+    fn refuse(&self, shared: &Shared, bytes: u64) -> bool {
+        self.refused.store(true, Ordering::SeqCst);
+        // Room that came before the mark was seen would wake nobody.
+        shared.room.take(bytes)
+    }
+
+    /// Whether somebody waits for room, once.
+    pub(super) fn take_refused(&self) -> bool {
+        self.refused.load(Ordering::SeqCst) && self.refused.swap(false, Ordering::SeqCst)
+    }
+
+    fn hand_over(&self, shared: &Arc<Shared>, outbox: &mut Outbox, payload: &[u8]) -> Result<Ticket, Fault> {
+        if outbox.producer.as_ref().is_none_or(|producer| producer.is_broken()) {
+            let topic = self.id.topic;
+            outbox.producer = Some(shared.producers[topic.code() as usize].current(shared, topic)?);
+        }
+        let tag = outbox.next();
+        let producer = outbox.producer.as_ref().expect("it was put there");
+        producer.produce(self.partition(), payload, tag)?;
+        Ok(outbox.accepted())
+    }
+
+    /// Settles appends. Returns the bytes they were.
+    pub(super) fn settle(&self, shared: &Shared, reports: &[Report]) -> u64 {
+        let mut bytes = 0;
+        let mut outbox = self.outbox();
+        for report in reports {
+            bytes += report.bytes as u64;
+            let publish = |end| {
+                self.end.fetch_max(end, Ordering::AcqRel);
+            };
+            if outbox.settle(report, publish).bad_stamp {
+                shared.fail_bad_stamp(self.id);
+            }
+            if report.outcome.is_err() {
+                outbox.interrupted = true;
+                shared.counters.delivery_failed();
+            }
+        }
+        outbox.progressed();
+        bytes
+    }
+
+    pub(super) fn read(
+        &self,
+        shared: &Shared,
+        from: Offset,
+        bytes_max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<(), ReadError> {
+        if let Look::Done = self.look(shared, from, bytes_max, out)? {
+            return Ok(());
+        }
+        let marks = self.refresh(shared, shared.ask_timeout).map_err(io_error)?;
+        if from > marks.end {
+            return Err(ReadError::BeyondEnd { end: marks.end });
+        }
+        match self.look(shared, from, bytes_max, out)? {
+            Look::Done => Ok(()),
+            Look::Ask => {
+                Err(io_error(Fault { code: 0, text: "the brokers disagree about the stream's ends".into() }))
+            }
+        }
+    }
+
+    fn look(
+        &self,
+        shared: &Shared,
+        from: Offset,
+        bytes_max: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<Look, ReadError> {
+        // The ends that are known without asking the client library: this is on every reader's way.
+        let low = Offset(self.low.load(Ordering::Acquire));
+        if from < low {
+            return Err(ReadError::Trimmed { low });
+        }
+        if from.0 > self.end.load(Ordering::Acquire) && from > self.watermarks().end {
+            return Ok(Look::Ask);
+        }
+        let mut feeds = self.feeds();
+        let Some(nr) = self.feed_at(shared, &mut feeds, from.0).map_err(io_error)? else {
+            self.starving.store(true, Ordering::Release);
+            return Ok(Look::Done);
+        };
+        let Feeds { list, room } = &mut *feeds;
+        let before = list[nr].next();
+        let result = list[nr].read(from.0, bytes_max, room, out);
+        let next = list[nr].next();
+        let leads = list.iter().all(|feed| feed.next() <= next);
+        if next > before {
+            self.end.fetch_max(next, Ordering::AcqRel);
+        }
+        let kept = if leads { shared.tail_bytes_max } else { TRAILING_BYTES_MAX.min(shared.tail_bytes_max) };
+        list[nr].trim(from.0, kept);
+        let Err(trouble) = result else {
+            return Ok(Look::Done);
+        };
+        // Whoever reads on begins with another feed.
+        drop(feeds.list.swap_remove(nr));
+        self.follow_leader(&feeds);
+        drop(feeds);
+        self.explain(shared, trouble)
+    }
+
+    fn explain(&self, shared: &Shared, trouble: Trouble) -> Result<Look, ReadError> {
+        match trouble {
+            Trouble::OutOfRange => Ok(Look::Ask),
+            Trouble::Fault(fault) => Err(io_error(fault)),
+            Trouble::Corrupt { offset, what } => {
+                Err(ReadError::Corrupt(Corruption { file: self.id.to_string(), position: offset, what }))
+            }
+            Trouble::BadStamp { offset } => {
+                shared.fail_bad_stamp(self.id);
+                let what =
+                    "the record has no time of the log: the topic is not set to LogAppendTime".to_owned();
+                Err(ReadError::Corrupt(Corruption { file: self.id.to_string(), position: offset, what }))
+            }
+        }
+    }
+
+    /// The feed for a reader at `from`; a new one if none is near. None if there are too many already.
+    fn feed_at(&self, shared: &Shared, feeds: &mut Feeds, from: u64) -> Result<Option<usize>, Fault> {
+        let near = feeds.list.iter().enumerate().filter(|(_, feed)| feed.serves(from));
+        if let Some((nr, _)) = near.max_by_key(|(_, feed)| feed.next()) {
+            return Ok(Some(nr));
+        }
+        if feeds.list.len() >= FEEDS_MAX {
+            let now = Instant::now();
+            let idle = feeds.list.iter().enumerate().filter(|(_, feed)| feed.may_end(now));
+            let Some((nr, _)) = idle.min_by_key(|(_, feed)| feed.last_read) else {
+                return Ok(None);
+            };
+            drop(feeds.list.swap_remove(nr));
+        }
+        let taken = |lane: &usize| feeds.list.iter().any(|feed| feed.lane == *lane);
+        let lane = (0..FEEDS_MAX).find(|lane| !taken(lane)).expect("there are as many lanes as feeds");
+        let topic = shared.lanes.get(shared, self.id.topic, lane)?;
+        feeds.list.push(Feed::start(self.id, lane, topic, from, &self.subscribers)?);
+        self.follow_leader(feeds);
+        Ok(Some(feeds.list.len() - 1))
+    }
+
+    fn follow_leader(&self, feeds: &Feeds) {
+        let leader = feeds.leader().map(|feed| Arc::clone(&feed.topic));
+        *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = leader;
+    }
+
+    pub(super) fn trim(&self, shared: &Shared, below: Offset) -> Result<(), TrimError> {
+        let mut durable = self.watermarks().durable;
+        if below > durable {
+            let asked = self.refresh(shared, shared.ask_timeout);
+            durable = asked.map_err(|fault| TrimError::Io(Arc::new(fault.into())))?.durable;
+        }
+        if below > durable {
+            return Err(TrimError::BeyondDurable { durable });
+        }
+        self.trim_mark.fetch_max(below.0, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+pub(super) fn io_error(fault: Fault) -> ReadError {
+    ReadError::Io(Arc::new(io::Error::from(fault)))
+}
+
+/// What the keeper does for a stream.
+impl Stream {
+    /// Lets the brokers forget what may be forgotten.
+    pub(super) fn delete_trimmed(&self, shared: &Shared, timeout: Duration) -> Result<(), Fault> {
+        let below = self.trim_mark.load(Ordering::Acquire);
+        if below <= self.low.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let asker = &shared.askers[self.id.topic.code() as usize];
+        let low = asker.delete_records(self.partition(), below, timeout)?;
+        self.low.fetch_max(low, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Wakes those who found every feed taken.
+    pub(super) fn wake_starving(&self) {
+        if self.starving.swap(false, Ordering::AcqRel) {
+            self.subscribers.wake_all();
+        }
+    }
+
+    /// Whether somebody waits for records and nothing is fetched that would wake them.
+    pub(super) fn is_unwatched(&self) -> bool {
+        !self.subscribers.is_empty() && self.feeds().list.is_empty()
+    }
+
+    /// Whether somebody reads.
+    pub(super) fn is_read(&self) -> bool {
+        !self.feeds().list.is_empty()
+    }
+
+    /// Ends every feed.
+    pub(super) fn stop_reading(&self) {
+        let mut feeds = self.feeds();
+        feeds.list.clear();
+        self.follow_leader(&feeds);
+    }
+
+    /// Ends feeds that nobody reads any more, and those that bring nothing although there is something.
+    /// Returns how many those were.
+    pub(super) fn tend_feeds(&self, shared: &Shared) -> u64 {
+        let now = Instant::now();
+        let end = self.watermarks().end.0;
+        let watched = !self.subscribers.is_empty();
+        let mut feeds = self.feeds();
+        let Feeds { list, room } = &mut *feeds;
+        let ahead = list.iter().map(Feed::next).max().unwrap_or(0);
+        let (mut leaders, mut stalled) = (0, 0);
+        list.retain_mut(|feed| {
+            let unread = now.duration_since(feed.last_read);
+            if feed.next() >= end {
+                // A quiet stream has nothing to bring. One feed is enough to hear when that changes.
+                feed.last_progress = now;
+                leaders += usize::from(feed.next() == ahead);
+                return unread < shared.idle || (watched && leaders == 1 && feed.next() == ahead);
+            }
+            if now.duration_since(feed.last_progress) < shared.stall {
+                return watched || unread < shared.idle;
+            }
+            if feed.probe(room) {
+                // It works, and nobody reads it.
+                return unread < shared.idle;
+            }
+            shared.lanes.replace(self.id.topic, feed.lane, &feed.topic);
+            stalled += 1;
+            false
+        });
+        self.follow_leader(&feeds);
+        drop(feeds);
+        if stalled > 0 {
+            // Readers begin with other feeds.
+            self.subscribers.wake_all();
+        }
+        stalled
+    }
+
+    /// What operators are told.
+    pub(super) fn stats(&self) -> KafkaStreamStats {
+        let Watermarks { low, end, .. } = self.watermarks();
+        let feeds = self.feeds();
+        KafkaStreamStats {
+            stream: self.id,
+            low,
+            high_watermark: end,
+            fetched: feeds.leader().map(|feed| Offset(feed.next())),
+            feeds: feeds.list.len(),
+        }
+    }
+}
