@@ -2,8 +2,10 @@
 //! Kafka Streams doing it.
 
 mod broker;
+mod decided;
 mod hops;
 mod latency;
+mod ours;
 mod passthrough;
 mod producing;
 mod schedule;

@@ -176,6 +176,11 @@ impl Follower {
     }
 }
 
+/// A waker that unparks the calling thread.
+pub(crate) fn unparking() -> Waker {
+    Waker::from(Arc::new(Unpark(std::thread::current())))
+}
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -187,7 +192,7 @@ impl Wake for Unpark {
 /// Waits for the answer to a request to the brokers.
 fn wait<T>(request: impl Future<Output = T>) -> Result<T> {
     let mut request = pin!(request);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = unparking();
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if let Poll::Ready(answer) = request.as_mut().poll(&mut Context::from_waker(&waker)) {
