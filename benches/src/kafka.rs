@@ -20,6 +20,23 @@ pub(crate) const KAFKA: Group = Group {
     benches: &[
         Bench { name: "throughput", rows: throughput::ROWS, seconds_max: 600, measure: throughput::measure },
         Bench { name: "latency", rows: latency::ROWS, seconds_max: 900, measure: latency::measure },
-        Bench { name: "streams", rows: streams::ROWS, seconds_max: 1_800, measure: streams::measure },
+        Bench {
+            name: "streams_throughput",
+            rows: streams::throughput::ROWS,
+            seconds_max: 900,
+            measure: streams::throughput::measure,
+        },
+        Bench {
+            name: "streams_latency",
+            rows: streams::latency::ROWS,
+            seconds_max: 900,
+            measure: streams::latency::measure,
+        },
+        Bench {
+            name: "streams_takeover",
+            rows: streams::takeover::ROWS,
+            seconds_max: 900,
+            measure: streams::takeover::measure,
+        },
     ],
 };

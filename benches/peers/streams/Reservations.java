@@ -7,6 +7,7 @@ import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.KafkaStreams;
+import org.apache.kafka.streams.LagInfo;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
@@ -19,7 +20,9 @@ import org.apache.kafka.streams.state.Stores;
  * A reservation service as one writes it with Kafka Streams: the peer that Holdfast is held against.
  *
  * <p>Arguments are {@code name=value}; names that hold a dot are settings of Kafka Streams and win over those below. It
- * prints {@code STATE <state> <ms since 1970>} at every change of state, and runs until its standard input ends.
+ * prints {@code STATE <state> <ms since 1970>} at every change of state, with {@code lag=yes} also
+ * {@code LAG <records> <stores>} when the distance to the changelogs of the stores it has here changes, and runs until
+ * its standard input ends.
  */
 public final class Reservations {
     private Reservations() {}
@@ -45,6 +48,11 @@ public final class Reservations {
         Thread input = new Thread(() -> untilInputEnds(failed), "input");
         input.setDaemon(true);
         input.start();
+        if (given.containsKey("lag")) {
+            Thread lag = new Thread(() -> tellLag(streams), "lag");
+            lag.setDaemon(true);
+            lag.start();
+        }
         failed.await();
         streams.close(Duration.ofSeconds(20));
     }
@@ -58,6 +66,31 @@ public final class Reservations {
             error.printStackTrace();
         }
         done.countDown();
+    }
+
+    private static void tellLag(KafkaStreams streams) {
+        String before = "";
+        try {
+            while (true) {
+                long records = 0;
+                long stores = 0;
+                for (Map<Integer, LagInfo> lags : streams.allLocalStorePartitionLags().values()) {
+                    for (LagInfo lag : lags.values()) {
+                        records += lag.offsetLag();
+                        stores++;
+                    }
+                }
+                String now = "LAG " + records + " " + stores;
+                if (!now.equals(before)) {
+                    System.out.println(now);
+                    before = now;
+                }
+                Thread.sleep(250);
+            }
+        } catch (InterruptedException | RuntimeException error) {
+            // Nobody needs it while the client ends.
+            System.out.println("LAG unknown");
+        }
     }
 
     private static Topology topology(String commands, String results, boolean inMemory) {

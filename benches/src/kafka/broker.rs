@@ -155,7 +155,6 @@ impl Broker {
 /// A record as it is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'a> {
-    pub(crate) offset: i64,
     /// When the broker took it, in ms since 1970.
     pub(crate) append_ms: i64,
     pub(crate) payload: &'a [u8],
@@ -169,10 +168,19 @@ pub(crate) struct Follower {
 impl Follower {
     /// Hands over the next record, if one comes within 100 ms.
     pub(crate) fn poll(&mut self, take: impl FnOnce(Seen<'_>) -> Result<()>) -> Result<()> {
-        let Some(message) = self.consumer.poll(Duration::from_millis(100)) else { return Ok(()) };
+        self.poll_for(Duration::from_millis(100), take)
+    }
+
+    /// Hands over the next record, if one comes within that time, in whole milliseconds.
+    pub(crate) fn poll_for(
+        &mut self,
+        time: Duration,
+        take: impl FnOnce(Seen<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(message) = self.consumer.poll(time) else { return Ok(()) };
         let message = message?;
         let append_ms = message.timestamp().to_millis().ok_or("a record without a time")?;
-        take(Seen { offset: message.offset(), append_ms, payload: message.payload().unwrap_or_default() })
+        take(Seen { append_ms, payload: message.payload().unwrap_or_default() })
     }
 }
 

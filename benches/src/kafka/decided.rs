@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use holdfast_benches::pipeline::{COMMANDS, DECISIONS, Result};
 use holdfast_benches::work::{Kind, Work};
-use holdfast_contracts::decision::{Outcome, decode_decisions};
 use holdfast_contracts::Offset;
+use holdfast_contracts::decision::{Outcome, decode_decisions};
 use holdfast_log::{OrderedLog, Ticket, doorbell};
 
 use super::broker::{PATIENCE, unparking};

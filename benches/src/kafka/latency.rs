@@ -60,7 +60,8 @@ fn row<T>(name: &'static str, percent: f64, runs: &[T], of: impl Fn(&T) -> (&Lat
 }
 
 fn rows(names: &[&'static str], runs: &Runs) -> Vec<Row> {
-    let bare = |name, percent| row(name, percent, &runs.bare, |run| (&run.latencies, run.commands_per_record));
+    let bare =
+        |name, percent| row(name, percent, &runs.bare, |run| (&run.latencies, run.commands_per_record));
     let ours = |name, percent, more| {
         let peer = middle(&runs.bare, |run| run.latencies.ms(percent));
         row(name, percent, &runs.ours, |run| (&run.latencies, run.commands_per_record))

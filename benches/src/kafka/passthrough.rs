@@ -54,20 +54,6 @@ impl Run {
     }
 }
 
-/// Writes records into a topic and waits until they are acknowledged.
-pub(crate) fn fill<'a>(broker: &Broker, topic: &str, records: impl Iterator<Item = &'a [u8]>) -> Result<u64> {
-    let (producer, mut count) = (Counting::quiet(broker)?, 0);
-    for record in records {
-        producer.send(topic, None, record)?;
-        count += 1;
-        if count % SERVE_EVERY == 0 {
-            producer.serve();
-        }
-    }
-    producer.drain()?;
-    Ok(count)
-}
-
 /// Writes commands that look as such: an id and a customer that nobody can compress, and words that are always the same.
 pub(crate) fn fill_shape(broker: &Broker, topic: &str, shape: Shape, commands: u64) -> Result<u64> {
     let (producer, mut record) = (Counting::quiet(broker)?, Vec::new());

@@ -36,7 +36,6 @@ pub(crate) fn run(broker: &Broker, peer: &Peer, setup: &Setup) -> Result<()> {
             commands: COMMANDS,
             results: RESULTS,
             directory: &setup.directory,
-            more: &[],
         };
         let app = peer.start(broker, &instance)?;
         let checked = check(broker, &app);

@@ -15,6 +15,8 @@ use crate::kafka::producing::Counting;
 use crate::kafka::schedule::{Latencies, Schedule};
 use crate::row::{Measured, Row};
 
+pub(crate) const ROWS: &[&str] = &["kafka_streams_peer_10k_p99", "kafka_streams_peer_10k_p99_exactly_once"];
+
 const PATIENCE: Duration = Duration::from_secs(90);
 const COMMANDS: &str = "streams.commands";
 const RESULTS: &str = "streams.results";
@@ -34,7 +36,6 @@ fn run(broker: &Broker, peer: &Peer, setup: &Setup, variant: Variant) -> Result<
         commands: COMMANDS,
         results: RESULTS,
         directory: directory.path(),
-        more: &[],
     };
     let app = peer.start(broker, &instance)?;
     app.wait_until_running(PATIENCE)?;
@@ -97,7 +98,8 @@ fn load(broker: &Broker, producer: &Counting, setup: &Setup) -> Result<Latencies
     })
 }
 
-pub(crate) fn measure(broker: &Broker, peer: &Peer, setup: &Setup) -> Result<[Row; 2]> {
+pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
+    let (broker, peer) = (&Broker::start()?, &Peer::compile(&setup.directory)?);
     // Both stores once; then the better one of each guarantee goes on.
     let mut runs = Vec::new();
     for variant in Variant::ALL {
@@ -130,8 +132,5 @@ pub(crate) fn measure(broker: &Broker, peer: &Peer, setup: &Setup) -> Result<[Ro
         }
         row.goals(&[])
     };
-    Ok([
-        row("kafka_streams_peer_10k_p99", Guarantee::AtLeastOnce),
-        row("kafka_streams_peer_10k_p99_exactly_once", Guarantee::ExactlyOnce),
-    ])
+    Ok(vec![row(ROWS[0], Guarantee::AtLeastOnce), row(ROWS[1], Guarantee::ExactlyOnce)])
 }

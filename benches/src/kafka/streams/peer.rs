@@ -56,7 +56,12 @@ impl Variant {
 pub(crate) enum Tuning {
     Throughput,
     Latency,
+    /// To be killed while another instance stands by.
+    Takeover,
 }
+
+/// How long the brokers wait for a sign of life, in milliseconds.
+pub(crate) const SESSION_TIMEOUT_MS: u64 = 3_000;
 
 /// Settings of Kafka Streams that are best for a purpose; found by trying.
 fn settings(variant: Variant, tuning: Tuning) -> &'static [&'static str] {
@@ -72,6 +77,15 @@ fn settings(variant: Variant, tuning: Tuning) -> &'static [&'static str] {
         (Tuning::Latency, Guarantee::AtLeastOnce) => {
             &["commit.interval.ms=30000", "producer.linger.ms=0", "producer.compression.type=none"]
         }
+        // What was not committed is done again, so commit often; another instance keeps up with the changelogs.
+        (Tuning::Takeover, _) => &[
+            "lag=yes",
+            "commit.interval.ms=200",
+            "num.standby.replicas=1",
+            "producer.linger.ms=0",
+            "consumer.session.timeout.ms=3000",
+            "consumer.heartbeat.interval.ms=300",
+        ],
         // Nobody sees a result before its transaction ends.
         (Tuning::Latency, Guarantee::ExactlyOnce) => {
             &["commit.interval.ms=20", "producer.linger.ms=0", "producer.compression.type=none"]
@@ -126,7 +140,7 @@ impl Peer {
         java.arg(format!("application.id={}", instance.application));
         java.arg(format!("client.id={}-{}", instance.application, instance.name));
         java.arg(format!("state.dir={}", state.display()));
-        java.args(settings(instance.variant, instance.tuning)).args(instance.more);
+        java.args(settings(instance.variant, instance.tuning));
         let mut running =
             Running::start(&mut java, &instance.directory.join(format!("talk-{}", instance.name)))?;
         let lines = running.lines()?;
@@ -153,8 +167,6 @@ pub(crate) struct Instance<'a> {
     pub(crate) commands: &'a str,
     pub(crate) results: &'a str,
     pub(crate) directory: &'a Path,
-    /// Further settings.
-    pub(crate) more: &'a [&'a str],
 }
 
 /// A running instance; dropping it asks it to end.
@@ -195,14 +207,14 @@ impl App {
         self.wait_for("the peer to run", patience, |line| line.starts_with("STATE RUNNING").then_some(()))
     }
 
+    /// What it has printed since somebody looked last.
+    pub(crate) fn printed(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
+    }
+
     /// Kills it as `kill -9` does.
     pub(crate) fn kill(self) -> Result<()> {
         self.running.kill()
-    }
-
-    /// Processor time it has used.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
-        self.running.cpu()
     }
 }
 

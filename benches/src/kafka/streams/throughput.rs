@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use holdfast_benches::clock::median;
 use holdfast_benches::pipeline::Result;
 
+use super::check;
 use super::peer::{Instance, Peer, Tuning, Variant, fresh_application};
 use super::work::{Ledger, SKU, answers, opening, requests};
 use crate::group::Setup;
 use crate::kafka::broker::Broker;
 use crate::kafka::producing::Counting;
 use crate::row::{Measured, Row};
+
+pub(crate) const ROWS: &[&str] = &["kafka_streams_peer_throughput"];
 
 const PATIENCE: Duration = Duration::from_secs(180);
 const RESULTS: &str = "streams.results";
@@ -57,7 +60,6 @@ fn run(
         commands: &commands,
         results: RESULTS,
         directory: directory.path(),
-        more: &[],
     };
     let app = peer.start(broker, &instance)?;
     let (mut follower, mut ledger) = (broker.follower(RESULTS, 0)?, Ledger::default());
@@ -98,7 +100,9 @@ impl Sizes {
     }
 }
 
-pub(crate) fn measure(broker: &Broker, peer: &Peer, setup: &Setup) -> Result<Row> {
+pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
+    let (broker, peer) = (&Broker::start()?, &Peer::compile(&setup.directory)?);
+    check::run(broker, peer, setup)?;
     let sizes = Sizes { warm: setup.size(200_000, 20_000), counted: setup.size(400_000, 30_000) };
     for per_record in PER_RECORD {
         fill(broker, per_record, sizes.all())?;
@@ -125,5 +129,5 @@ pub(crate) fn measure(broker: &Broker, peer: &Peer, setup: &Setup) -> Result<Row
     for ((variant, per_record), speed) in middles {
         row = row.with(&format!("{}_{per_record}_per_record", variant.name()), speed);
     }
-    Ok(row.goals(&[]))
+    Ok(vec![row.goals(&[])])
 }

@@ -128,6 +128,11 @@ impl Ledger {
         self.first.len() as u64
     }
 
+    /// Whether this request, or a later one, was answered.
+    pub(crate) fn has_answered(&self, request: u64) -> bool {
+        self.first.last_key_value().is_some_and(|(last, _)| *last >= request)
+    }
+
     /// Requests granted.
     pub(crate) const fn reserved(&self) -> u64 {
         self.reserved
