@@ -92,6 +92,40 @@ pub enum Command<'a> {
     },
 }
 
+impl Command<'_> {
+    /// Whether this is not a buyer's command: it lets time pass, or it is for operators to give. With a control key, only
+    /// a record that is authenticated may have it.
+    #[must_use]
+    pub const fn is_control(&self) -> bool {
+        match self {
+            Self::Reserve(_)
+            | Self::BeginPayment { .. }
+            | Self::Confirm { .. }
+            | Self::Release { .. }
+            | Self::Extend { .. } => false,
+            Self::SetStock(_)
+            | Self::AdjustStock(_)
+            | Self::DefineSale(_)
+            | Self::OpenSale { .. }
+            | Self::PauseSale { .. }
+            | Self::CloseSale { .. }
+            | Self::Tick { .. }
+            | Self::ActivateRules { .. } => true,
+        }
+    }
+
+    /// The id that an operator gave this command, if commands of its kind have one.
+    #[must_use]
+    pub const fn control_id(&self) -> Option<ReservationId> {
+        match self {
+            Self::SetStock(it) => Some(it.command_id),
+            Self::AdjustStock(it) => Some(it.command_id),
+            Self::DefineSale(it) => Some(it.command_id),
+            _ => None,
+        }
+    }
+}
+
 /// A request to set units aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reserve<'a> {

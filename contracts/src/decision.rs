@@ -62,11 +62,13 @@ pub enum Reason {
     SaleState = 22,
     /// The machine's memory limits are reached; not remembered.
     Full = 23,
+    /// An operator's command, or a tick, in a record without a valid authentication code; not remembered.
+    UnauthenticatedControl = 24,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Invalid,
         Self::UnknownSku,
         Self::SaleNotOpen,
@@ -90,6 +92,7 @@ impl Reason {
         Self::SkuInUse,
         Self::SaleState,
         Self::Full,
+        Self::UnauthenticatedControl,
     ];
 
     /// The reason with this wire number.

@@ -5,6 +5,7 @@
 //! standard Protobuf implementation in both directions.
 
 pub mod command;
+pub mod control;
 pub mod decision;
 pub mod ids;
 pub mod limits;
@@ -13,6 +14,7 @@ pub mod terms;
 pub mod topics;
 pub mod wire;
 
+pub use control::{ControlFingerprint, ControlKey, ControlMac};
 pub use ids::{
     Chain, CustomerId, Digest, IntakeId, LogId, LogTime, Offset, OutSeq, PartitionId, Position, RequestTag,
     ReservationId,

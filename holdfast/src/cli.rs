@@ -70,6 +70,9 @@ pub(crate) enum Command {
     },
     /// Print a token of a development server, and nothing else; its data directory must be there
     Token(Token),
+    /// Make or show the key that operators' commands are authenticated with on Kafka
+    #[command(subcommand)]
+    ControlKey(ControlKey),
     /// Go on with another reservation id key than the one the log was begun with, which is lost
     ///
     /// Whatever was decided so far can no longer be found by those who asked: every Idempotency-Key is decided afresh, and no
@@ -88,6 +91,14 @@ pub(crate) enum Command {
     },
     /// Say what this build is, and what it reads and writes
     Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ControlKey {
+    /// Make the file that `control_key_file` names, and print its fingerprint; never replaces one
+    Create,
+    /// Print the fingerprint of the key in the file that `control_key_file` names
+    Show,
 }
 
 #[derive(Debug, Args)]

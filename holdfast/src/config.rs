@@ -28,6 +28,9 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// Partitions of a new log; a log that exists keeps its own. Default 4.
     pub(crate) partitions: NonZeroU32,
+    /// The file with the 32 secret bytes that operators' commands, ticks and activated rules are authenticated with where
+    /// others may write to the commands; every process of a log needs the same one. Default none.
+    pub(crate) control_key_file: Option<PathBuf>,
     /// What is logged: a level, or directives as `info,holdfast_intake=debug`. Default `info`.
     pub(crate) log_level: String,
     /// How long an orderly end may take for each of its steps, in ms. Default 30,000.
@@ -103,6 +106,7 @@ impl Default for Config {
             production: false,
             data_dir: PathBuf::from("holdfast-data"),
             partitions: nz32(4),
+            control_key_file: None,
             log_level: "info".to_owned(),
             shutdown_patience_ms: nz64(30_000),
             intake: IntakeConfig::default(),

@@ -6,6 +6,7 @@ mod bounded;
 mod cli;
 mod client;
 mod config;
+mod control_key;
 mod data;
 mod demo;
 mod doctor;
@@ -67,6 +68,8 @@ fn run(command: &Command, common: &Common, output: Output) -> Result<(), Failure
             doctor::run(&doctor::Subject::of(&loaded), output)
         }
         Command::Token(it) => token::run(&loaded()?, &it.subject, &it.scope, it.ttl),
+        Command::ControlKey(cli::ControlKey::Create) => control_key::create(&loaded()?.config, output),
+        Command::ControlKey(cli::ControlKey::Show) => control_key::show(&loaded()?.config, output),
         Command::AcceptIdKey { yes } => id_key::accept(&loaded()?, *yes, output),
         Command::Demo(it) => demo::run(&demo_config(it, common)?, it.json, output),
         Command::Completions { shell } => {

@@ -18,6 +18,7 @@ use holdfast_log::{EmbeddedConfig, EmbeddedLog, OpenError, OrderedLog, Topic};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{Config, Loaded};
+use crate::control_key;
 use crate::data::{DataDir, Identity, checkpoints_refused, log_refused, sync_directory};
 use crate::failure::{Exit, Failure, causes};
 use crate::id_key;
@@ -49,6 +50,7 @@ struct Server {
 pub(crate) fn run(loaded: &Loaded) -> Result<(), Failure> {
     let config = &loaded.config;
     config.validate()?;
+    control_key::must_not_be_set(config)?;
     crate::logging::begin(&config.log_level)?;
     let signals = Signals::listen()?;
     let mut server = start(loaded)?;

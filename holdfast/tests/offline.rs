@@ -345,3 +345,30 @@ fn completions_and_usage_errors_follow_the_rules_of_the_shell() {
     let wrong = kit::Ran::of(holdfast().arg("no-such-command").output().expect("it runs"));
     assert_eq!((wrong.code, wrong.stdout.as_str()), (2, ""));
 }
+
+#[test]
+fn a_control_key_is_made_once_shown_by_its_fingerprint_and_not_for_the_embedded_log() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (key, settings) = (directory.path().join("control.key"), directory.path().join("holdfast.toml"));
+    std::fs::write(&settings, format!("control_key_file = {key:?}\n")).expect("written");
+    let data = directory.path().join("data");
+    let settings = settings.to_str().expect("text");
+    let ask = |arguments: &[&str]| run(&data, &[&["--config", settings], arguments].concat());
+
+    let missing = ask(&["control-key", "show"]);
+    assert_eq!((missing.code, missing.problem()["code"].as_str()), (1, Some("CONTROL_KEY_MISSING")));
+    let made = ask(&["control-key", "create"]).json();
+    assert_eq!(made["fingerprint"].as_str().map(str::len), Some(32), "{made}");
+    assert_eq!(ask(&["control-key", "show"]).json(), made);
+    let secret = std::fs::read(&key).expect("it is there");
+    assert_eq!(secret.len(), 32);
+    let again = ask(&["control-key", "create"]);
+    assert_eq!((again.code, again.problem()["code"].as_str()), (1, Some("CONTROL_KEY_EXISTS")));
+    assert_eq!(std::fs::read(&key).expect("it is there"), secret);
+
+    let up = ask(&["up", "--listen", "127.0.0.1:0"]);
+    assert_eq!(up.code, 2, "{up:?}");
+    assert!(!data.exists(), "a server began");
+    let none = run(&data, &["control-key", "show"]);
+    assert_eq!(none.code, 2, "{none:?}");
+}

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
+use holdfast_contracts::ControlKey;
 use serde::{Deserialize, Serialize};
 
 use crate::error::IntakeError;
@@ -25,6 +26,10 @@ pub struct IntakeConfig {
     /// The key itself, for a caller that has read and checked it; then the file is not looked at. No setting.
     #[serde(skip)]
     pub id_key: Option<IdKey>,
+    /// What operators' commands are authenticated with where the log has a control key: the machines must have the same
+    /// one, else their partitions are not served. No setting; see [`crate::keys::read_control_key`].
+    #[serde(skip)]
+    pub control_key: Option<ControlKey>,
     /// Who may ask.
     pub auth: AuthConfig,
     /// How long a request waits for its decision unless it says otherwise (`Prefer: wait=N`), in ms. Default 2,000.
@@ -97,6 +102,7 @@ impl Default for IntakeConfig {
             data_dir: PathBuf::from("holdfast-data"),
             id_key_file: None,
             id_key: None,
+            control_key: None,
             auth: AuthConfig::default(),
             wait_default_ms: nz64(2_000),
             wait_max_ms: nz64(30_000),

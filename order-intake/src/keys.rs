@@ -1,5 +1,5 @@
 //! Keys: the pair that development tokens are signed with, the public keys that tokens are checked with, and the secret
-//! that reservation ids are derived with.
+//! that reservation ids are derived with, and the secret that operators' commands are authenticated with.
 
 mod development;
 mod public;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 pub use development::DevelopmentKeys;
 pub(crate) use public::{PublicKey, PublicKeys};
-pub use secret::IdKey;
+pub use secret::{IdKey, create_control_key, read_control_key};
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum KeyError {
         /// What is wrong with it.
         what: String,
     },
+    /// A secret that was to be made is there.
+    #[error("{} is there already; a key in use must not be replaced", .0.display())]
+    Exists(PathBuf),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,

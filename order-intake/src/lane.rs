@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast_contracts::command::BatchBuilder;
 use holdfast_contracts::decision::{DecisionBatch, decode_decisions};
-use holdfast_contracts::{IntakeId, Offset, OutSeq, PartitionId, Position, RequestTag};
+use holdfast_contracts::{ControlKey, IntakeId, Offset, OutSeq, PartitionId, Position, RequestTag};
 use holdfast_engine::{ReaderMark, ReaderMarks};
 use holdfast_log::{AppendError, AppendFailure, OrderedLog, ReadError, Record, StreamId, Ticket};
 
@@ -43,6 +43,8 @@ pub(crate) struct Lane {
     in_flight: VecDeque<InFlight>,
     /// Commands before this tag are durable.
     durable: u64,
+    /// Vouches for records with operators' commands.
+    control_key: Option<ControlKey>,
     read_from: Offset,
     /// Keeps the log from forgetting decisions that were not read yet. None once they cannot be read on.
     mark: Option<ReaderMark>,
@@ -69,6 +71,7 @@ impl Lane {
         intake: IntakeId,
         intakes: Arc<[IntakeId]>,
         in_flight_max: usize,
+        control_key: Option<ControlKey>,
         log: &dyn OrderedLog,
         readers: &ReaderMarks,
     ) -> Self {
@@ -88,6 +91,7 @@ impl Lane {
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             durable: 0,
+            control_key,
             read_from,
             mark: Some(readers.enter(decisions, read_from)),
             last_seq: None,
@@ -157,7 +161,9 @@ impl Lane {
             return;
         }
         let stream = StreamId::inventory_commands(self.partition);
-        let payload = Bytes::copy_from_slice(self.builder.bytes());
+        let key = self.control_key.as_ref();
+        let payload = Bytes::from(self.builder.record_for(key, log.log_id(), self.partition));
+        let payload_bytes = payload.len() as u64;
         let mut result = log.append(stream, payload.clone());
         if matches!(result, Err(AppendError::Interrupted)) {
             // Nobody derives commands from anything, so there is nothing to put right first.
@@ -168,7 +174,7 @@ impl Lane {
             Ok(ticket) => {
                 self.sent.records += 1;
                 self.sent.commands += self.next - self.pending;
-                self.sent.bytes += self.builder.bytes().len() as u64;
+                self.sent.bytes += payload_bytes;
                 self.in_flight.push_back(InFlight { ticket, end: self.next });
                 self.pending = self.next;
                 self.builder.start(self.intake, RequestTag(self.next));
@@ -358,7 +364,7 @@ mod tests {
         let (readers, mut waiters) = (ReaderMarks::default(), Waiters::new(1));
         decide(&log, 1);
         let intakes = Arc::from([IntakeId(1)]);
-        let mut lane = Lane::new(ONLY, IntakeId(1), intakes, 1, &log, &readers);
+        let mut lane = Lane::new(ONLY, IntakeId(1), intakes, 1, None, &log, &readers);
         assert_eq!(readers.lowest(DECISIONS), Some(Offset(1)), "it reads on from where it began");
         decide(&log, 2);
         decide(&log, 3);

@@ -63,13 +63,14 @@ kinds! {
     DISK_FULL 503 "disk-full" "There is no room for new commands; nothing was decided.";
     UNAVAILABLE 503 "unavailable" "The service cannot decide now; nothing was decided.";
     OUTCOME_UNKNOWN 503 "outcome-unknown" "It is not known whether the request was taken; repeat it with the same key.";
+    UNAUTHENTICATED_CONTROL 503 "unauthenticated-control" "The service is not trusted with operators' commands; nothing was decided.";
     MEMORY_FULL 503 "memory-full" "The service remembers as much as it can; nothing was decided.";
 }
 
 impl Kind {
     /// Whether a refusal of this kind is remembered under the reservation's id, which can be looked up then.
     pub(crate) fn is_remembered(&self) -> bool {
-        self != &IDEMPOTENCY_CONFLICT && self != &MEMORY_FULL && self.status != 403
+        ![&IDEMPOTENCY_CONFLICT, &MEMORY_FULL, &UNAUTHENTICATED_CONTROL].contains(&self) && self.status != 403
     }
 
     /// The kind that a refusal is told as.
@@ -98,6 +99,7 @@ impl Kind {
             Reason::SkuInUse => &SKU_IN_USE,
             Reason::SaleState => &SALE_STATE,
             Reason::Full => &MEMORY_FULL,
+            Reason::UnauthenticatedControl => &UNAUTHENTICATED_CONTROL,
         }
     }
 }

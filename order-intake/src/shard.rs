@@ -109,7 +109,8 @@ impl Shard {
         let lane = |number| {
             let intakes = Arc::clone(&shared.intakes);
             let (log, readers) = (shared.log.as_ref(), shared.sequencer.readers());
-            Lane::new(PartitionId(number), intake, intakes, in_flight_max, log, readers)
+            let key = config.control_key;
+            Lane::new(PartitionId(number), intake, intakes, in_flight_max, key, log, readers)
         };
         let partitions = shared.partitions as usize;
         Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_contracts::command::{BatchBuilder, Command};
-use holdfast_contracts::{IntakeId, PartitionId, RequestTag};
+use holdfast_contracts::{ControlKey, IntakeId, PartitionId, RequestTag};
 use holdfast_core::{Machine, RULES_VERSION_NEWEST};
 use holdfast_engine::{PartitionState, PartitionStatus};
 use holdfast_log::{AppendError, Status, StreamId, Ticket};
@@ -27,6 +27,8 @@ enum Stage {
     /// It knows its rules; its clock must have seen the present and be trusted.
     Ticking,
     Ready,
+    /// Its machine would refuse what operators are told here.
+    OtherKey,
 }
 
 /// Runs for as long as the intake does.
@@ -42,7 +44,11 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
                 PartitionState::Stopped(_) => Condition::Stopped,
                 PartitionState::Live => {
                     advance(&shared, stage, &status).await;
-                    if matches!(stage, Stage::Ready) { Condition::Good } else { Condition::Starting }
+                    match stage {
+                        Stage::Ready => Condition::Good,
+                        Stage::OtherKey => Condition::Stopped,
+                        _ => Condition::Starting,
+                    }
                 }
                 PartitionState::Loading | PartitionState::Replaying => Condition::Starting,
             };
@@ -87,7 +93,7 @@ async fn advance(shared: &Shared, stage: &mut Stage, status: &PartitionStatus) {
                 *stage = Stage::Ready;
             }
         }
-        Stage::Ready => {}
+        Stage::Ready | Stage::OtherKey => {}
     }
 }
 
@@ -95,10 +101,22 @@ async fn advance(shared: &Shared, stage: &mut Stage, status: &PartitionStatus) {
 async fn after_replay(shared: &Shared, partition: PartitionId) -> Option<Stage> {
     let (answer, answered) = oneshot::channel();
     let look = move |machine: Option<&Machine>, _: &PartitionStatus| {
-        answer.send(machine.map(is_fresh)).ok();
+        answer.send(machine.map(|machine| (is_fresh(machine), machine.config().control_key))).ok();
     };
     shared.sequencer.query(partition, Box::new(look)).ok()?;
-    if !answered.await.ok()?? {
+    let (is_fresh, its_key) = answered.await.ok()??;
+    let our_key = shared.config.control_key;
+    if its_key != our_key {
+        let fingerprint = |key: Option<ControlKey>| key.map(|key| key.fingerprint().to_string());
+        tracing::error!(
+            partition = partition.0,
+            machine = fingerprint(its_key),
+            intake = fingerprint(our_key),
+            "the machine has another control key than the intake; the partition is not served"
+        );
+        return Some(Stage::OtherKey);
+    }
+    if !is_fresh {
         shared.note_reserved_in(partition);
         return Some(Stage::Ticking);
     }
@@ -107,7 +125,8 @@ async fn after_replay(shared: &Shared, partition: PartitionId) -> Option<Stage> 
     let version = RULES_VERSION_NEWEST;
     builder.push(&Command::ActivateRules { version, dedupe_window_ms: 0, work_per_record_max: 0 });
     let stream = StreamId::inventory_commands(partition);
-    match shared.log.append(stream, Bytes::copy_from_slice(builder.bytes())) {
+    let record = builder.record_for(our_key.as_ref(), shared.log.log_id(), partition);
+    match shared.log.append(stream, Bytes::from(record)) {
         Ok(ticket) => Some(Stage::Activating(ticket)),
         Err(error) => {
             if matches!(error, AppendError::Interrupted) {

@@ -2,7 +2,12 @@
 
 mod kit;
 
-use kit::{Server, Setting, line};
+use holdfast_contracts::command::{BatchBuilder, Command};
+use holdfast_contracts::decision::{Outcome, Reason, decode_decisions};
+use holdfast_contracts::{ControlKey, IntakeId, Offset, PartitionId, RequestTag};
+use holdfast_intake::IntakeConfig;
+use holdfast_log::{OrderedLog, StreamId};
+use kit::{PATIENCE, Server, Setting, line};
 
 #[test]
 fn stock_is_set_only_if_it_is_what_was_expected() {
@@ -200,4 +205,56 @@ fn a_sale_may_have_thousands_of_skus() {
     );
     let body = serde_json::json!({"skus": (0..4_097).map(|n| n.to_string()).collect::<Vec<_>>()}).to_string();
     server.admin().put("/v1/admin/sales/larger", &body).problem(400, "INVALID_REQUEST");
+}
+
+fn with_keys(machine: Option<ControlKey>, intake: Option<ControlKey>) -> Server {
+    let usual = Setting::default();
+    let config = IntakeConfig { control_key: intake, ..usual.config };
+    Server::with(Setting { control_key: machine, config, ..usual })
+}
+
+/// Ticks, rules, stock and sales go through; what somebody else writes to the log does not.
+#[test]
+fn with_a_control_key_operators_are_heard_and_others_are_not() {
+    let key = ControlKey::new(&[7; 32]);
+    let server = with_keys(Some(key), Some(key));
+    server.sale("A1", 10, "");
+    server.buyer("one").reserve("k", &line("A1", 6)).expect(201);
+    let forged = Command::CloseSale { sale_id: "sale" };
+    let mut builder = BatchBuilder::default();
+    builder.start(IntakeId(0), RequestTag(0));
+    builder.push(&forged);
+    let stream = StreamId::inventory_commands(PartitionId(0));
+    let ticket = server.log.append(stream, builder.bytes().to_vec().into()).expect("the log takes it");
+    let appended = ticket.wait(PATIENCE).expect("in time").expect("durable");
+    // The next answer comes after it.
+    server.buyer("two").reserve("k", &line("A1", 4)).expect(201);
+    assert_eq!(refusals_of(server.log.as_ref(), appended.offset), [Reason::UnauthenticatedControl]);
+}
+
+/// Why the commands of a record were refused.
+fn refusals_of(log: &dyn OrderedLog, source: Offset) -> Vec<Reason> {
+    let decisions = StreamId::inventory_decisions(PartitionId(0));
+    let mut records = Vec::new();
+    log.read(decisions, Offset(0), 1 << 20, &mut records).expect("decisions");
+    let batches = records.iter().map(|record| decode_decisions(&record.payload).expect("a decision record"));
+    let about = batches.filter(|batch| batch.envelope.source_offset == source);
+    let outcomes = about.flat_map(|batch| batch.decisions().map(|it| it.outcome).collect::<Vec<_>>());
+    outcomes
+        .map(|outcome| match outcome {
+            Some(Outcome::Refused { reason, .. }) => reason,
+            other => panic!("not refused: {other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_partition_with_another_control_key_is_not_served() {
+    let (ours, theirs) = (ControlKey::new(&[7; 32]), ControlKey::new(&[8; 32]));
+    for (machine, intake) in [(Some(ours), None), (None, Some(ours)), (Some(ours), Some(theirs))] {
+        let server = with_keys(machine, intake);
+        let body = r#"{"on_hand":10,"reason":"test"}"#;
+        server.admin().put("/v1/admin/skus/A1/stock", body).problem(503, "UNAVAILABLE");
+        server.buyer("one").reserve("k", &line("A1", 1)).problem(503, "UNAVAILABLE");
+    }
 }

@@ -4,6 +4,7 @@
 //! # what this case is about, any number of lines
 //! partition 0 of 4
 //! log 000102030405060708090a0b0c0d0e0f
+//! control 000102...   (if there is a control key)
 //! record 1700000000000 1a0241311a02...
 //! #   what the record says, for people
 //! ```
@@ -34,8 +35,11 @@ impl Case {
         for line in self.about.lines() {
             let _ = writeln!(text, "# {line}");
         }
-        let Settings { partition, partitions, log_id } = self.settings;
+        let Settings { partition, partitions, log_id, control_secret } = self.settings;
         let _ = writeln!(text, "partition {partition} of {partitions}\nlog {log_id}");
+        if let Some(secret) = control_secret {
+            let _ = writeln!(text, "control {}", to_hex(&secret));
+        }
         for record in &self.records {
             let _ = writeln!(text, "record {} {}", record.append_time_ms, to_hex(&record.payload));
             for line in record.described() {
@@ -52,7 +56,12 @@ impl Case {
     pub fn from_text(text: &str) -> Result<Self, String> {
         let mut case = Self {
             about: String::new(),
-            settings: Settings { partition: PartitionId(0), partitions: 1, log_id: LogId([0; 16]) },
+            settings: Settings {
+                partition: PartitionId(0),
+                partitions: 1,
+                log_id: LogId([0; 16]),
+                control_secret: None,
+            },
             records: Vec::new(),
         };
         let mut begun = false;
@@ -80,6 +89,7 @@ impl Case {
                 self.settings.partitions = partitions.parse().ok()?;
             }
             ["log", id] => self.settings.log_id = id.parse().ok()?,
+            ["control", secret] => self.settings.control_secret = Some(from_hex(secret)?.try_into().ok()?),
             ["record", time] => self.push(time.parse().ok()?, Vec::new()),
             ["record", time, bytes] => self.push(time.parse().ok()?, from_hex(bytes)?),
             _ => return None,
@@ -117,7 +127,12 @@ mod tests {
     fn a_case_reads_back_what_it_prints() {
         let case = Case {
             about: "two lines\nof words\n".to_owned(),
-            settings: Settings { partition: PartitionId(2), partitions: 7, log_id: LogId([0xab; 16]) },
+            settings: Settings {
+                partition: PartitionId(2),
+                partitions: 7,
+                log_id: LogId([0xab; 16]),
+                control_secret: Some([0x0c; 32]),
+            },
             records: vec![
                 Record { append_time_ms: 5, payload: vec![0, 255, 16] },
                 Record { append_time_ms: u64::MAX, payload: Vec::new() },

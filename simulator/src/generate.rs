@@ -8,6 +8,7 @@
 mod bad;
 mod buyers;
 mod clock;
+mod control;
 mod operators;
 mod scenario;
 
@@ -42,6 +43,8 @@ pub struct Generator {
     old: Vec<Asked>,
     /// Administrative commands and extensions with an id, to be repeated.
     admin: Vec<AdminCommand>,
+    /// The code of a record of late, to be copied.
+    genuine: Vec<u8>,
     draft: Draft,
 }
 
@@ -51,6 +54,8 @@ struct Draft {
     builder: BatchBuilder,
     /// Dictionary: numbers of SKUs in the pool. The builder's own dictionary stays empty.
     skus: Vec<usize>,
+    /// Whoever sends it has no control key.
+    forged: bool,
 }
 
 /// Unknown SKUs at the end of the pool, and as many of other partitions after them.
@@ -65,7 +70,9 @@ impl Generator {
         let mut log_id = [0; 16];
         log_id[..8].copy_from_slice(&rng.next().to_be_bytes());
         let partition = PartitionId(rng.between_u32(0, scenario.partitions - 1));
-        let settings = Settings { partition, partitions: scenario.partitions, log_id: LogId(log_id) };
+        let control_secret = scenario.control_secret(&mut rng);
+        let partitions = scenario.partitions;
+        let settings = Settings { partition, partitions, log_id: LogId(log_id), control_secret };
         Self::of(scenario, settings, rng)
     }
 
@@ -100,6 +107,7 @@ impl Generator {
             recent: Vec::new(),
             old: Vec::new(),
             admin: Vec::new(),
+            genuine: Vec::new(),
             draft: Draft::default(),
         }
     }
@@ -133,13 +141,16 @@ impl Generator {
             self.set_up(model);
         } else if self.made + 1 == self.scenario.records && self.scenario.on.stop_at_the_end {
             self.stop(append_time_ms);
+        } else if self.settings.control_secret.is_some() && self.rng.below(200) == 0 {
+            self.give_false_orders(append_time_ms);
         } else {
             self.fill(model, append_time_ms);
         }
-        self.made += 1;
         let mut payload = self.draft.builder.bytes().to_vec();
         let skus: Vec<&str> = self.draft.skus.iter().map(|n| self.pool[*n].as_str()).collect();
         put_dictionary(&mut payload, &skus);
+        self.authenticate(&mut payload);
+        self.made += 1;
         if self.scenario.on.malformed && self.rng.percent(2) {
             self.spoil(&mut payload);
         }
@@ -148,6 +159,7 @@ impl Generator {
 
     fn start_record(&mut self) {
         self.draft.skus.clear();
+        self.draft.forged = false;
         let intake = if self.rng.coin() { self.rng.next() } else { 0 };
         self.draft.builder.start(IntakeId(intake), RequestTag(u64::from(self.made)));
     }

@@ -170,6 +170,14 @@ marks! {
     MalformedRecordStillDoesWork,
     SilentRecord,
     BatchOfSeveral,
+    // Orders.
+    OrderWithCode,
+    /// The genuine command with an id that a forged one has used.
+    OrderTakenThatWasRefusedBefore,
+    BuyerDecidedBesideARefusedOrder,
+    TickRefused,
+    NotStoppedByARefusedTick,
+    NotStoppedByRefusedRules,
 }
 
 /// The four commands on a reservation, the columns of the table in `docs/rules.md` §4.

@@ -6,6 +6,7 @@
 //! | file | section |
 //! |---|---|
 //! | `model.rs` | 1, a record |
+//! | `control.rs` | 1.1, who may give orders |
 //! | `clock.rs` | 2, log time |
 //! | `reserve.rs` | 3, reserve |
 //! | `holds.rs`, `extend.rs`, `reacquire.rs` | 4, commands on a reservation |
@@ -18,6 +19,7 @@
 //! Where the page leaves room, the reading taken stands as a comment beginning with "Reading:".
 
 mod clock;
+mod control;
 mod extend;
 mod holds;
 mod line;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub partitions: u32,
     /// The log it is bound to.
     pub log_id: LogId,
+    /// The control key, if there is one.
+    pub control_secret: Option<[u8; 32]>,
 }
 
 /// Where a decision was made. Decisions of one partition are ordered by it.
@@ -106,6 +110,8 @@ pub struct Model {
     needs_service: VecDeque<Sku>,
     /// Closed sales in which somebody may still wait.
     closing: VecDeque<usize>,
+    /// Ids of orders that were refused for want of a code and not given since.
+    refused_orders: BTreeSet<[u8; 16]>,
     turn: Turn,
     marks: Marks,
     twist: Twist,
@@ -117,6 +123,9 @@ struct Turn {
     offset: u64,
     append_time: u64,
     command: Option<u32>,
+    may_give_orders: bool,
+    /// An order of this record was refused for want of a code.
+    order_refused: bool,
     work_done: u64,
     events: Vec<Event>,
     touched: Vec<Sku>,
@@ -143,6 +152,7 @@ impl Model {
             in_use: BTreeMap::new(),
             needs_service: VecDeque::new(),
             closing: VecDeque::new(),
+            refused_orders: BTreeSet::new(),
             turn: Turn::default(),
             marks: Marks::default(),
             twist: Twist::default(),
@@ -178,6 +188,7 @@ impl Model {
             }
             Ok(header) => {
                 self.marks.hit_if(commands.len() > 1, Mark::BatchOfSeveral);
+                self.turn.may_give_orders = self.settings.may_give_orders(payload);
                 expected.intake_id = header.intake_id.0;
                 expected.first_request_tag = header.first_request_tag.0;
                 expected.decisions.reserve(commands.len());
@@ -194,6 +205,9 @@ impl Model {
     }
 
     fn decide(&mut self, command: &Command<'_>, skus: &[&str]) -> Result<Decision, Stopped> {
+        if let Some(refused) = self.refuse_order(command) {
+            return Ok(refused);
+        }
         let (id, outcome) = match *command {
             Command::Reserve(it) => return Ok(self.reserve(&it, skus)),
             Command::Extend { reservation_id, customer, by_ms, command_id } => {

@@ -73,6 +73,7 @@ planted! {
     "mutant-27" Machine "the last unit is reported as sold out",
     "mutant-28" Machine "an adjustment is not counted on hand",
     "mutant-30" Machine "an activated rules version is ignored",
+    "mutant-31" Machine "an operator's command is taken from a record without an authentication code",
 }
 
 /// The list as text for the script that runs it: feature, layer, whether it is built in, what it is; separated by tabs.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_contracts::{Digest, LogTime, Offset};
+use holdfast_contracts::{ControlKey, Digest, LogTime, Offset};
 use holdfast_core::{InputRecord, MachineConfig, PageSink, Restore};
 
 use crate::model::Settings;
@@ -31,8 +31,13 @@ impl PageSink for Pages {
 
 /// Small tables, so that bins overflow, chunks fill and the wheel goes round many times in a short run.
 fn config(settings: Settings) -> MachineConfig {
-    let Settings { partition, partitions, log_id } = settings;
-    MachineConfig { id_bins: 32, wheel_slots: 64, ..MachineConfig::new(partition, partitions, log_id) }
+    let Settings { partition, partitions, log_id, .. } = settings;
+    MachineConfig {
+        control_key: settings.control_secret.as_ref().map(ControlKey::new),
+        id_bins: 32,
+        wheel_slots: 64,
+        ..MachineConfig::new(partition, partitions, log_id)
+    }
 }
 
 impl Machine for RealMachine {

@@ -6,6 +6,7 @@ use holdfast_contracts::command::{
 use holdfast_contracts::{IntakeId, RequestTag};
 
 use crate::case::Case;
+use crate::model::Settings;
 use crate::record::{Record, encode_batch};
 
 /// Shrinks a case for which `fails` is true. Asks at most `tries_max` times.
@@ -84,7 +85,7 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
                 let mut end = self.best.records[n].commands();
                 while end > 0 {
                     let start = end.saturating_sub(piece);
-                    let record = edited(&self.best.records[n], |commands| {
+                    let record = edited(&self.best.settings, &self.best.records[n], |commands| {
                         if end - start < commands.len() {
                             commands.drain(start..end);
                         }
@@ -104,7 +105,9 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
         for n in 0..self.best.records.len() {
             for index in 0..self.best.records[n].commands() {
                 for simpler in [one_line, one_unit, no_flags] {
-                    if let Some(record) = simplified(&self.best.records[n], index, simpler) {
+                    if let Some(record) =
+                        simplified(&self.best.settings, &self.best.records[n], index, simpler)
+                    {
                         self.try_record(n, record);
                     }
                 }
@@ -131,7 +134,7 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
     /// Dictionaries with only the SKUs that are named, each once.
     fn tidy_dictionaries(&mut self) {
         for n in 0..self.best.records.len() {
-            if let Some(record) = tidied(&self.best.records[n]) {
+            if let Some(record) = tidied(&self.best.settings, &self.best.records[n]) {
                 self.try_record(n, record);
             }
         }
@@ -139,11 +142,11 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
 }
 
 /// Payloads like this one with less in them: half of the commands, then one command less.
-pub(crate) fn smaller_records(payload: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn smaller_records(settings: &Settings, payload: &[u8]) -> Vec<Vec<u8>> {
     let record = Record { append_time_ms: 0, payload: payload.to_vec() };
     let count = record.commands();
     let without = |range: std::ops::Range<usize>| {
-        edited(&record, |commands| drop(commands.drain(range))).map(|smaller| smaller.payload)
+        edited(settings, &record, |commands| drop(commands.drain(range))).map(|smaller| smaller.payload)
     };
     let halves = [without(0..count / 2), without(count / 2..count)];
     halves.into_iter().chain((0..count).map(|n| without(n..n + 1))).flatten().collect()
@@ -155,7 +158,7 @@ fn move_earlier(records: &mut [Record], by_ms: u64) {
     }
 }
 
-fn tidied(record: &Record) -> Option<Record> {
+fn tidied(settings: &Settings, record: &Record) -> Option<Record> {
     let (mut skus, mut commands) = (Vec::new(), Vec::new());
     decode_batch(&record.payload, &mut skus, &mut commands).ok()?;
     let mut builder = BatchBuilder::default();
@@ -185,15 +188,17 @@ fn tidied(record: &Record) -> Option<Record> {
             other => builder.push(&other),
         }
     }
-    Some(Record { append_time_ms: record.append_time_ms, payload: builder.bytes().to_vec() })
+    let payload = settings.signed_like(&record.payload, builder.bytes().to_vec());
+    Some(Record { append_time_ms: record.append_time_ms, payload })
 }
 
 /// The record with its commands changed, written anew. `None` if it is malformed or nothing is left.
-fn edited(record: &Record, edit: impl FnOnce(&mut Vec<Command<'_>>)) -> Option<Record> {
+fn edited(settings: &Settings, record: &Record, edit: impl FnOnce(&mut Vec<Command<'_>>)) -> Option<Record> {
     let (mut skus, mut commands) = (Vec::new(), Vec::new());
     decode_batch(&record.payload, &mut skus, &mut commands).ok()?;
     edit(&mut commands);
     let payload = encode_batch((IntakeId(0), RequestTag(0)), &skus, &commands);
+    let payload = settings.signed_like(&record.payload, payload);
     (!commands.is_empty()).then_some(Record { append_time_ms: record.append_time_ms, payload })
 }
 
@@ -212,7 +217,7 @@ fn no_flags(parts: &mut Parts) {
     (parts.1, parts.2) = (false, false);
 }
 
-fn simplified(record: &Record, index: usize, simpler: fn(&mut Parts)) -> Option<Record> {
+fn simplified(settings: &Settings, record: &Record, index: usize, simpler: fn(&mut Parts)) -> Option<Record> {
     let (mut skus, mut commands) = (Vec::new(), Vec::new());
     decode_batch(&record.payload, &mut skus, &mut commands).ok()?;
     let Some(Command::Reserve(it)) = commands.get(index).copied() else { return None };
@@ -224,5 +229,6 @@ fn simplified(record: &Record, index: usize, simpler: fn(&mut Parts)) -> Option<
     commands[index] =
         Command::Reserve(Reserve { lines: Lines::of(&lines), allow_partial, join_waitlist, ..it });
     let payload = encode_batch((IntakeId(0), RequestTag(0)), &skus, &commands);
+    let payload = settings.signed_like(&record.payload, payload);
     Some(Record { append_time_ms: record.append_time_ms, payload })
 }

@@ -227,7 +227,7 @@ impl World {
         let again = lately.into_iter().any(|record| record.payload == payload);
         self.marks.hit_if(again, WorldMark::ClientRetriedWhatWasThere);
         let owners = self.hosts.iter().filter(|host| host.works_for(partition)).count();
-        if owners > 1 && unknown_rules(&payload, 0).is_some() {
+        if owners > 1 && unknown_rules(&self.setup.settings(partition), &payload, 0).is_some() {
             self.marks.hit(WorldMark::RulesActivatedWhileSeveralOwnersRan);
         }
         match result {

@@ -3,15 +3,18 @@
 use super::{Command, read};
 use crate::limits::{BATCH_COMMANDS_MAX, BATCH_SKUS_MAX, RECORD_BYTES_MAX, SKU_BYTES_MAX};
 use crate::wire::{Fields, Once, WireError};
-use crate::{IntakeId, RequestTag};
+use crate::{ControlMac, IntakeId, RequestTag};
 
-/// Who waits for the answers of a record.
+/// Who waits for the answers of a record, and who vouches for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BatchHeader {
     /// The intake instance, 0 if nobody waits.
     pub intake_id: IntakeId,
     /// Tag of the first command; the others count on from it.
     pub first_request_tag: RequestTag,
+    /// The authentication code of a command record, unchecked and wherever it stands: see [`crate::control`]. A decision
+    /// record has none.
+    pub control_mac: Option<ControlMac>,
 }
 
 /// Memory for decoding records one after the other without allocating for each.
@@ -107,6 +110,7 @@ pub fn decode_batch<'a>(
             }
             1 => header.intake_id = IntakeId(field.fixed64()?),
             2 => header.first_request_tag = RequestTag(field.u64()?),
+            15 => header.control_mac = Some(ControlMac(field.id()?.0)),
             _ => continue,
         }
         once.see(number)?;

@@ -1,11 +1,12 @@
 //! Writing a command record.
 
 use super::{Command, Line, Reserve};
+use crate::control::{CONTROL_MAC_BYTES, ControlKey, write_control_mac};
 use crate::limits::{BATCH_COMMANDS_MAX, BATCH_SKUS_MAX, RECORD_BYTES_MAX};
 use crate::wire::{
     nested, put_bool, put_bytes, put_fixed64, put_packed_u32, put_text, put_uint, put_uint_always, put_zigzag,
 };
-use crate::{CustomerId, IntakeId, RequestTag, ReservationId, SaleTerms};
+use crate::{CustomerId, IntakeId, LogId, PartitionId, RequestTag, ReservationId, SaleTerms};
 
 /// Builds one command record after the other in the same memory.
 ///
@@ -14,6 +15,7 @@ use crate::{CustomerId, IntakeId, RequestTag, ReservationId, SaleTerms};
 pub struct BatchBuilder {
     bytes: Vec<u8>,
     commands: usize,
+    has_control: bool,
     dictionary: Dictionary,
 }
 
@@ -26,6 +28,7 @@ impl BatchBuilder {
     pub fn start(&mut self, intake_id: IntakeId, first_request_tag: RequestTag) {
         self.bytes.clear();
         self.commands = 0;
+        self.has_control = false;
         self.dictionary.clear();
         put_fixed64(&mut self.bytes, 1, intake_id.0);
         put_uint(&mut self.bytes, 2, first_request_tag.0);
@@ -49,6 +52,12 @@ impl BatchBuilder {
         self.commands == BATCH_COMMANDS_MAX
             || self.dictionary.len() + crate::limits::RESERVE_LINES_MAX > BATCH_SKUS_MAX
             || self.bytes.len() + COMMAND_BYTES_MAX > RECORD_BYTES_MAX
+    }
+
+    /// Whether the record has a command that only an authenticated record may have where there is a control key.
+    #[must_use]
+    pub const fn has_control(&self) -> bool {
+        self.has_control
     }
 
     /// The dictionary index of a SKU, entered if it is new.
@@ -94,13 +103,25 @@ impl BatchBuilder {
     /// Adds any command. Its SKUs are indexes that [`BatchBuilder::sku`] returned for this record.
     pub fn push(&mut self, command: &Command<'_>) {
         self.commands += 1;
+        self.has_control |= command.is_control();
         nested(&mut self.bytes, 4, |out| put_command(out, command));
     }
 
-    /// The record as built so far.
+    /// The record as built so far, without an authentication code.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The record as built so far, to be sent to this partition of this log: with an authentication code if there is a
+    /// key and a command that needs one. More commands may be added afterwards, for another record to send.
+    #[must_use]
+    pub fn record_for(&self, key: Option<&ControlKey>, log_id: LogId, partition: PartitionId) -> Vec<u8> {
+        let Some(key) = key.filter(|_| self.has_control) else { return self.bytes.clone() };
+        let mut record = Vec::with_capacity(self.bytes.len() + CONTROL_MAC_BYTES);
+        record.extend_from_slice(&self.bytes);
+        write_control_mac(&mut record, key.mac(log_id, partition, &self.bytes));
+        record
     }
 }
 
@@ -272,6 +293,29 @@ impl Dictionary {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_gets_a_code_if_it_gives_an_order_and_there_is_a_key() {
+        let (log_id, partition) = (LogId([1; 16]), PartitionId(2));
+        let key = ControlKey::new(&[7; 32]);
+        let mut builder = BatchBuilder::default();
+        builder.start(IntakeId(1), RequestTag(0));
+        let release = Command::Release { reservation_id: ReservationId([1; 16]), customer: CustomerId(1) };
+        builder.push(&release);
+        assert_eq!(builder.record_for(Some(&key), log_id, partition), builder.bytes());
+        builder.push(&Command::OpenSale { sale_id: "s" });
+        assert_eq!(builder.record_for(None, log_id, partition), builder.bytes());
+        let first = builder.record_for(Some(&key), log_id, partition);
+        builder.push(&release);
+        let second = builder.record_for(Some(&key), log_id, partition);
+        for record in [&first, &second] {
+            assert!(key.verifies(log_id, partition, record));
+        }
+        assert_eq!(crate::control::split_control_mac(&second).map(|(bytes, _)| bytes), Some(builder.bytes()));
+        builder.start(IntakeId(1), RequestTag(0));
+        builder.push(&release);
+        assert_eq!(builder.record_for(Some(&key), log_id, partition), builder.bytes());
+    }
 
     #[test]
     fn a_sku_enters_the_dictionary_once() {

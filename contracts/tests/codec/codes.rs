@@ -53,6 +53,7 @@ fn reasons_never_change() {
         (Reason::SkuInUse, "REASON_SKU_IN_USE"),
         (Reason::SaleState, "REASON_SALE_STATE"),
         (Reason::Full, "REASON_FULL"),
+        (Reason::UnauthenticatedControl, "REASON_UNAUTHENTICATED_CONTROL"),
     ];
     assert_eq!(reasons.map(|(reason, _)| reason), Reason::ALL);
     for (code, (reason, name)) in (1..).zip(reasons) {
@@ -61,8 +62,8 @@ fn reasons_never_change() {
         let theirs = pb::Reason::try_from(code.cast_signed()).expect("a reason of the schema");
         assert_eq!(theirs.as_str_name(), name);
     }
-    assert_eq!((Reason::from_code(0), Reason::from_code(24)), (None, None));
-    assert!(pb::Reason::try_from(24).is_err(), "the schema has a reason that the codec lacks");
+    assert_eq!((Reason::from_code(0), Reason::from_code(25)), (None, None));
+    assert!(pb::Reason::try_from(25).is_err(), "the schema has a reason that the codec lacks");
 }
 
 #[test]

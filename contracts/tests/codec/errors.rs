@@ -87,6 +87,8 @@ fn a_wrong_wire_type() {
 fn a_singular_field_given_twice() {
     let twice = [varint(2, 7), varint(2, 7), tick()].concat();
     assert_eq!(commands_error(&twice), Some(WireError::DuplicateField));
+    let two_codes = [tick(), bytes(15, &ID), bytes(15, &ID)].concat();
+    assert_eq!(commands_error(&two_codes), Some(WireError::DuplicateField));
     let two_ids = [bytes(1, &ID), bytes(1, &ID)].concat();
     for kind in 1..=8 {
         assert_eq!(commands_error(&record(kind, &two_ids)), Some(WireError::DuplicateField), "kind {kind}");
@@ -123,6 +125,10 @@ fn an_id_that_is_not_16_bytes() {
         );
     }
     assert_eq!(commands_error(&record(12, &bytes(2, &[0; 8]))), Some(WireError::BadId));
+    for code in [&[][..], &ID[..15], &[0; 17]] {
+        assert_eq!(commands_error(&[tick(), bytes(15, code)].concat()), Some(WireError::BadId), "{code:?}");
+    }
+    assert_eq!(commands_error(&[tick(), bytes(15, &ID)].concat()), None);
 }
 
 #[test]
@@ -222,7 +228,7 @@ fn wrong_decisions() {
     assert_eq!(decision_error(&[bytes(9, &[]), bytes(9, &[])]), Some(WireError::DuplicateField));
     let outcome = |number, body: Vec<u8>| decision_error(&[bytes(number, &body)]);
     assert_eq!(outcome(5, vec![]), Some(WireError::UnknownKind), "a refusal without a reason");
-    assert_eq!(outcome(5, varint(1, 24)), Some(WireError::UnknownKind));
+    assert_eq!(outcome(5, varint(1, 25)), Some(WireError::UnknownKind));
     assert_eq!(outcome(6, varint(1, 7)), Some(WireError::UnknownKind));
     assert_eq!(outcome(8, varint(1, 5)), Some(WireError::UnknownKind));
     assert_eq!(outcome(7, bytes(8, &ID).repeat(CANCEL_LIST_MAX)), None);

@@ -131,9 +131,13 @@ fn command_records() -> Vec<(&'static str, pb::CommandBatch)> {
         first_request_tag: 1_000,
         skus: vec!["A1".into(), "Grün".into()],
         commands: vec![pb::Command { kind: Some(kind) }],
+        control_mac: Vec::new(),
     };
     let kinds = buyers_commands().into_iter().chain(administrators_commands());
-    kinds.map(|(name, kind)| (name, batch(kind))).collect()
+    let mut records: Vec<_> = kinds.map(|(name, kind)| (name, batch(kind))).collect();
+    let open = Kind::OpenSale(pb::OpenSale { sale_id: "spring".into() });
+    records.push(("authenticated", pb::CommandBatch { control_mac: id(0x90), ..batch(open) }));
+    records
 }
 
 const LINE: pb::Granted = pb::Granted { sku: 0, quantity: 2, missing: 0 };

@@ -18,7 +18,7 @@ const fn node(nested: &'static [(u64, &'static Schema)], unused: u64) -> Schema 
     Schema { nested, packed: &[], unused }
 }
 
-pub(crate) static COMMAND_BATCH: Schema = node(&[(4, &COMMAND)], 5);
+pub(crate) static COMMAND_BATCH: Schema = node(&[(4, &COMMAND)], 16);
 static COMMAND: Schema = node(
     &[
         (1, &RESERVE),

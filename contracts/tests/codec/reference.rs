@@ -5,6 +5,7 @@
 use holdfast_contracts::command::{
     AdjustStock, BatchBuilder, BatchHeader, Command, DefineSale, Line, Lines, Reserve, SetStock, SkuList,
 };
+use holdfast_contracts::control::{ControlMac, write_control_mac};
 use holdfast_contracts::decision::{
     BodyWriter, Decision, DecisionBatch, Envelope, Event, FirstDecided, Granted, GrantedLines, HoldState,
     Moved, Outcome, Reason, SaleState, StockFigures, What, write_chain, write_digest, write_envelope,
@@ -37,6 +38,7 @@ pub(crate) fn command_batch(
         first_request_tag: header.first_request_tag.0,
         skus: skus.iter().map(ToString::to_string).collect(),
         commands: commands.iter().map(|it| pb::Command { kind: Some(kind(it)) }).collect(),
+        control_mac: header.control_mac.map_or_else(Vec::new, |mac| mac.0.into()),
     }
 }
 
@@ -130,7 +132,11 @@ pub(crate) fn write_commands(model: &pb::CommandBatch) -> Vec<u8> {
     for command in &model.commands {
         push(&mut builder, command.kind.as_ref().expect("the model's commands have a kind"));
     }
-    builder.bytes().to_vec()
+    let mut record = builder.bytes().to_vec();
+    if !model.control_mac.is_empty() {
+        write_control_mac(&mut record, ControlMac(id16(&model.control_mac)));
+    }
+    record
 }
 
 fn push(builder: &mut BatchBuilder, kind: &pb::command::Kind) {

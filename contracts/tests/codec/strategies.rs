@@ -37,12 +37,13 @@ fn dictionary() -> impl Strategy<Value = Vec<String>> {
 }
 
 pub(crate) fn commands() -> impl Strategy<Value = pb::CommandBatch> {
-    (u64s(), u64s(), dictionary(), vec(kind(), 1..20)).prop_map(
-        |(intake_id, first_request_tag, skus, kinds)| pb::CommandBatch {
+    (u64s(), u64s(), dictionary(), vec(kind(), 1..20), optional_id()).prop_map(
+        |(intake_id, first_request_tag, skus, kinds, control_mac)| pb::CommandBatch {
             intake_id,
             first_request_tag,
             skus,
             commands: kinds.into_iter().map(|kind| pb::Command { kind: Some(kind) }).collect(),
+            control_mac,
         },
     )
 }

@@ -47,7 +47,7 @@ const ROOMS: &[(&str, Sees)] = &[
     // Not the log: the machine is handed records and hands back answers.
     (CORE, Sees::Rooms(&[CONTRACTS, MEMORY])),
     (ENGINE, Sees::Rooms(&[CONTRACTS, LOG, MEMORY, CORE])),
-    (ARCHIVE, Sees::Rooms(&[CONTRACTS, ENGINE])),
+    (ARCHIVE, Sees::Rooms(&[CONTRACTS, LOG, MEMORY, CORE, ENGINE])),
     (ORDERS, Sees::Rooms(&[CONTRACTS, LOG, MEMORY, CORE, ENGINE])),
     (INTAKE, Sees::Rooms(&[CONTRACTS, LOG, MEMORY, CORE, ENGINE, ORDERS])),
     // A second opinion shares no arithmetic with the first.

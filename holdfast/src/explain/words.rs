@@ -221,6 +221,9 @@ pub(super) fn rule(command: &Command<'_>, decision: &Decision<'_>, seen: Option<
         _ => None,
     };
     let rule = match (command, reason) {
+        (_, Some(Reason::UnauthenticatedControl)) => {
+            "rules §1.1: the record has no valid authentication code"
+        }
         (Command::Reserve(_), reason) => return reserve_rule(reason, decision, seen),
         (Command::Extend { .. }, _) => "rules §4, extend",
         (Command::SetStock(_), _) => "rules §6, set stock",

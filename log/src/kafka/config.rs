@@ -1,23 +1,38 @@
 //! How the brokers are reached, and which settings nobody may change.
 
+mod protected;
+mod secret;
+mod settings;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
+use holdfast_contracts::topics;
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::producer::BaseProducer;
+use rdkafka::types::RDKafkaConfRes;
+use serde::{Serialize, Serializer};
 
 use crate::port::Topic;
+pub use secret::Value;
+pub use settings::KafkaSettings;
 
 /// How a log on Kafka is reached.
 ///
 /// The three maps go to the client library as they are, under its own names (`security.protocol`, `sasl.username`, ...);
-/// the more particular one wins. What the correctness of Holdfast rests on cannot be set there.
+/// the more particular one wins. What the correctness of Holdfast rests on cannot be set there: see
+/// [`validate`](Self::validate). Passwords and private keys are shown nowhere: `Debug` and `Serialize` mask them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KafkaConfig {
     /// Brokers to begin with, as `host:port,host:port`.
     pub bootstrap: String,
     /// Names this process to the brokers; unique among the members of a group.
     pub client_id: String,
-    /// Put before the name of every topic, so that several logs can live on the same brokers. Usually empty.
+    /// Comes before the name of every topic and group. Empty unless several Holdfasts share a cluster.
     pub topic_prefix: String,
     /// Settings of every client.
     pub common: BTreeMap<String, String>,
@@ -27,7 +42,7 @@ pub struct KafkaConfig {
     pub producer: BTreeMap<String, String>,
 }
 
-/// A setting that cannot be used.
+/// A setting that cannot be used. No text of it shows a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The correctness of Holdfast rests on it.
@@ -38,6 +53,60 @@ pub enum ConfigError {
         /// What rests on it.
         why: &'static str,
     },
+    /// It is lower than Holdfast can work with.
+    #[error("kafka setting `{key}` must be at least {least}: {why}")]
+    TooLow {
+        /// The setting.
+        key: String,
+        /// The least value.
+        least: u64,
+        /// What needs it.
+        why: &'static str,
+    },
+    /// The client library has no such setting.
+    #[error("there is no kafka setting `{key}` in the client library")]
+    Unknown {
+        /// The setting.
+        key: String,
+    },
+    /// The same setting stands twice in one table, under two names.
+    #[error("kafka setting `{key}` is another name of `{other}`, which is set too")]
+    Twice {
+        /// The one.
+        key: String,
+        /// The other.
+        other: String,
+    },
+    /// The client library does not take the value, or the settings do not go together.
+    #[error("kafka settings do not work: {reason}")]
+    Refused {
+        /// What the client library says.
+        reason: String,
+    },
+    /// A file or variable that a value comes from cannot be read.
+    #[error("kafka setting `{key}`: {what}")]
+    Source {
+        /// The setting.
+        key: String,
+        /// What is wrong with its source.
+        what: String,
+    },
+    /// Others than its owner may read a file with a secret.
+    #[error("kafka setting `{key}`: others than its owner may read {}; take their rights away", file.display())]
+    ReadableByOthers {
+        /// The setting.
+        key: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Names of topics are made of letters, digits, `.`, `_` and `-`.
+    #[error(
+        "`{0}` cannot come before the name of a topic: use letters, digits, `.`, `_` and `-`, 100 at most"
+    )]
+    Prefix(String),
+    /// There are no brokers to begin with.
+    #[error("kafka setting `bootstrap` names no brokers")]
+    NoBrokers,
 }
 
 /// What the client library is configured for.
@@ -49,25 +118,7 @@ pub(crate) enum Client {
     Admin,
 }
 
-/// Settings that are not to be touched, and what rests on each.
-const PROTECTED: &[(&str, &str)] = &[
-    ("acks", "an answer leaves only when every in-sync replica has its record"),
-    ("allow.auto.create.topics", "a topic that creates itself has the wrong settings"),
-    ("auto.offset.reset", "a silent jump would sell units twice"),
-    ("bootstrap.servers", "it is set as `bootstrap`"),
-    ("check.crcs", "a flipped bit must not be decided upon"),
-    ("client.id", "members of a group are told apart by it"),
-    ("enable.auto.commit", "offsets come from the checkpoint"),
-    ("enable.auto.offset.store", "offsets come from the checkpoint"),
-    ("enable.gapless.guarantee", "gaps are closed from the log, not by the client"),
-    ("enable.idempotence", "the order of records rests on it"),
-    ("enable.partition.eof", "positions are kept by Holdfast"),
-    ("group.id", "membership is set up by Holdfast"),
-    ("isolation.level", "aborted transactions of strangers must not be read"),
-    ("partition.assignment.strategy", "hand-over rests on it"),
-    ("partitioner", "every record names its partition"),
-    ("transactional.id", "there are no transactions"),
-];
+const PREFIX_BYTES_MAX: usize = 100;
 
 impl KafkaConfig {
     /// Brokers without security, and settings that suit a log.
@@ -83,24 +134,59 @@ impl KafkaConfig {
         }
     }
 
-    /// What the brokers call a topic.
-    #[must_use]
-    pub fn topic_name(&self, topic: Topic) -> String {
-        format!("{}{topic}", self.topic_prefix)
-    }
-
-    /// Refuses settings that would break a promise.
+    /// Refuses settings that would break a promise, that the client library does not know, or that do not go together.
+    /// Nothing is sent.
     ///
     /// # Errors
     /// The first such setting.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let all = self.common.keys().chain(self.consumer.keys()).chain(self.producer.keys());
-        for key in all {
-            if let Some((_, why)) = PROTECTED.iter().find(|(name, _)| name == key) {
-                return Err(ConfigError::Protected { key: key.clone(), why });
+        if self.bootstrap.split(',').all(|broker| broker.trim().is_empty()) {
+            return Err(ConfigError::NoBrokers);
+        }
+        let of_a_topic = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if self.topic_prefix.len() > PREFIX_BYTES_MAX || !self.topic_prefix.chars().all(of_a_topic) {
+            return Err(ConfigError::Prefix(self.topic_prefix.clone()));
+        }
+        for table in [&self.common, &self.consumer, &self.producer] {
+            protected::check(table)?;
+        }
+        self.check_client::<BaseConsumer>(Client::Consumer)?;
+        self.check_client::<BaseProducer>(Client::Producer)
+    }
+
+    /// The topic's name on the brokers.
+    #[must_use]
+    pub fn topic(&self, topic: Topic) -> String {
+        self.prefixed(topic.name())
+    }
+
+    /// The name of the topic that pins what belongs to the log.
+    #[must_use]
+    pub fn identity_topic(&self) -> String {
+        self.prefixed(topics::INVENTORY_IDENTITY)
+    }
+
+    /// The name of the topic with undecodable records.
+    #[must_use]
+    pub fn dead_letters_topic(&self) -> String {
+        self.prefixed(topics::INVENTORY_DEAD_LETTERS)
+    }
+
+    /// The text without the value of any secret setting. For whatever the client library or a broker says.
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
+        let mut masked = text.to_owned();
+        let tables = [&self.common, &self.consumer, &self.producer];
+        for (key, value) in tables.into_iter().flatten() {
+            if secret::is_secret(key) && !value.is_empty() {
+                masked = masked.replace(value, secret::MASK);
             }
         }
-        Ok(())
+        masked
+    }
+
+    pub(crate) fn prefixed(&self, name: &str) -> String {
+        format!("{}{name}", self.topic_prefix)
     }
 
     /// The configuration of one client.
@@ -116,9 +202,30 @@ impl KafkaConfig {
             Client::Admin => None,
         };
         for (key, value) in self.common.iter().chain(own.into_iter().flatten()) {
-            config.set(key, value);
+            // One name for each setting, so that a default and an alias of it cannot both be there.
+            config.set(protected::canonical(key), value);
         }
         config
+    }
+
+    /// Lets the client library judge, without letting it connect.
+    fn check_client<T: rdkafka::config::FromClientConfig>(&self, client: Client) -> Result<(), ConfigError> {
+        let mut config = self.client(client);
+        config.remove("bootstrap.servers").set_log_level(RDKafkaLogLevel::Emerg);
+        match config.create::<T>() {
+            Ok(_) => Ok(()),
+            Err(ClientError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, key, _)) => {
+                Err(ConfigError::Unknown { key })
+            }
+            // The text for people is made here: what the library prints holds the value.
+            Err(ClientError::ClientConfig(_, reason, key, _)) if secret::is_secret(&key) => {
+                Err(ConfigError::Refused { reason: format!("`{key}`: {}", self.mask(&reason)) })
+            }
+            Err(ClientError::ClientConfig(_, reason, ..) | ClientError::ClientCreation(reason)) => {
+                Err(ConfigError::Refused { reason: self.mask(&reason) })
+            }
+            Err(other) => Err(ConfigError::Refused { reason: self.mask(&other.to_string()) }),
+        }
     }
 }
 
@@ -154,30 +261,38 @@ const fn defaults(client: Client) -> &'static [(&'static str, &'static str)] {
             ("socket.keepalive.enable", "true"),
             ("allow.auto.create.topics", "false"),
         ],
-        Client::Admin => &[("socket.keepalive.enable", "true")],
+        Client::Admin => &[("socket.keepalive.enable", "true"), ("allow.auto.create.topics", "false")],
     }
 }
 
 /// Secrets are not shown.
 impl fmt::Debug for KafkaConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let masked = |map: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-            let shown =
-                |key: &str, value: &str| if is_secret(key) { "***".to_owned() } else { value.to_owned() };
-            map.iter().map(|(key, value)| (key.clone(), shown(key, value))).collect()
-        };
         f.debug_struct("KafkaConfig")
             .field("bootstrap", &self.bootstrap)
             .field("client_id", &self.client_id)
             .field("topic_prefix", &self.topic_prefix)
-            .field("common", &masked(&self.common))
-            .field("consumer", &masked(&self.consumer))
-            .field("producer", &masked(&self.producer))
+            .field("common", &secret::masked(&self.common))
+            .field("consumer", &secret::masked(&self.consumer))
+            .field("producer", &secret::masked(&self.producer))
             .finish()
     }
 }
 
-/// Whether the value of a setting must not be shown.
-fn is_secret(key: &str) -> bool {
-    ["password", "secret", "key.pem", "sasl.oauthbearer.config", "jaas"].iter().any(|part| key.contains(part))
+/// What applies, for people: secrets are not shown.
+impl Serialize for KafkaConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut shown = serializer.serialize_struct("KafkaConfig", 6)?;
+        shown.serialize_field("bootstrap", &self.bootstrap)?;
+        shown.serialize_field("client_id", &self.client_id)?;
+        shown.serialize_field("topic_prefix", &self.topic_prefix)?;
+        shown.serialize_field("common", &secret::masked(&self.common))?;
+        shown.serialize_field("consumer", &secret::masked(&self.consumer))?;
+        shown.serialize_field("producer", &secret::masked(&self.producer))?;
+        shown.end()
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,7 @@ pub(super) fn open(config: &KafkaConfig, options: &KafkaLogOptions) -> Result<Ar
     // The end is where the log ends, whatever strangers do in their transactions.
     asking.set("isolation.level", "read_uncommitted");
     let client = Client::new(&asking, Kind::Consumer, &undertaker).map_err(refused)?;
-    let [commands, decisions] = Topic::ALL.map(|topic| client.topic(&config.topic_name(topic)));
+    let [commands, decisions] = Topic::ALL.map(|topic| client.topic(&config.topic(topic)));
     let askers = [commands.map_err(refused)?, decisions.map_err(refused)?];
     for (topic, asker) in Topic::ALL.into_iter().zip(&askers) {
         check_topic(config, options, topic, asker)?;
@@ -128,7 +128,7 @@ fn check_topic(
     asker: &TopicHandle,
 ) -> Result<(), KafkaOpenError> {
     let found = asker.partition_count(options.open_timeout).map_err(|fault| unreachable(config, fault))?;
-    let (name, expected) = (config.topic_name(topic), options.layout.partitions(topic));
+    let (name, expected) = (config.topic(topic), options.layout.partitions(topic));
     match found {
         None | Some(0) => Err(KafkaOpenError::NoTopic { topic: name }),
         Some(found) if found != expected => {

@@ -108,7 +108,7 @@ impl Shared {
         Self {
             log_id: parts.log_id,
             layout: parts.layout,
-            names: Topic::ALL.map(|topic| parts.config.topic_name(topic)),
+            names: Topic::ALL.map(|topic| parts.config.topic(topic)),
             config: parts.config,
             streams: streams.map(|id| Arc::new(Stream::new(id))).collect(),
             askers: parts.askers,

@@ -74,7 +74,7 @@ impl Topics {
 fn create(config: &KafkaConfig, partitions: u32, timestamp_type: &str) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", &config.bootstrap).create().unwrap();
-    let names = Topic::ALL.map(|topic| config.topic_name(topic));
+    let names = Topic::ALL.map(|topic| config.topic(topic));
     let topics: Vec<_> = names
         .iter()
         .map(|name| {

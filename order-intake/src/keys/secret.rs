@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use holdfast_contracts::ControlKey;
+
 use super::KeyError;
 
 /// No secret is larger.
@@ -49,9 +51,7 @@ impl IdKey {
     }
 
     fn of(file: &Path, bytes: &[u8]) -> Result<Self, KeyError> {
-        let what = || format!("expected exactly 32 bytes, found {}", bytes.len());
-        let key = <[u8; 32]>::try_from(bytes);
-        key.map(Self).map_err(|_| KeyError::Malformed { file: file.to_owned(), what: what() })
+        secret_of(file, bytes).map(Self)
     }
 
     /// What tells this key from another and says nothing else about it: 32 hexadecimal digits.
@@ -68,6 +68,35 @@ impl std::fmt::Debug for IdKey {
     }
 }
 
+/// Reads the control key from a file of exactly 32 bytes. None if there is no such file: it is never made on the way, for
+/// all processes of a log must have the same one.
+///
+/// # Errors
+/// [`KeyError`], also when others may read the file.
+pub fn read_control_key(file: &Path) -> Result<Option<ControlKey>, KeyError> {
+    let secret = read_if_there(file)?.map(|bytes| secret_of(file, &bytes)).transpose()?;
+    Ok(secret.map(|secret| ControlKey::new(&secret)))
+}
+
+/// Makes a control key and writes it to a file that is its owner's and durable when this returns.
+///
+/// # Errors
+/// [`KeyError::Exists`] if there is such a file, whatever is in it; [`KeyError`] if it cannot be written.
+pub fn create_control_key(file: &Path) -> Result<ControlKey, KeyError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|_| KeyError::Random)?;
+    if write_new(file, &secret)? {
+        Ok(ControlKey::new(&secret))
+    } else {
+        Err(KeyError::Exists(file.to_owned()))
+    }
+}
+
+fn secret_of(file: &Path, bytes: &[u8]) -> Result<[u8; 32], KeyError> {
+    let what = || format!("expected exactly 32 bytes, found {}", bytes.len());
+    bytes.try_into().map_err(|_| KeyError::Malformed { file: file.to_owned(), what: what() })
+}
+
 fn directory_of(file: &Path) -> &Path {
     file.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -77,25 +106,30 @@ pub(super) fn read_or_create(
     file: &Path,
     make: impl FnOnce() -> Result<Vec<u8>, KeyError>,
 ) -> Result<Vec<u8>, KeyError> {
-    let io = |source| KeyError::Io { file: file.to_owned(), source };
     if let Some(secret) = read_if_there(file)? {
         return Ok(secret);
     }
     let secret = make()?;
+    if write_new(file, &secret)? { Ok(secret) } else { read(file) }
+}
+
+/// Writes a secret to a file that is its owner's. False if there is one already, which stays as it is.
+fn write_new(file: &Path, secret: &[u8]) -> Result<bool, KeyError> {
+    let io = |source| KeyError::Io { file: file.to_owned(), source };
     let directory = directory_of(file);
     fs::create_dir_all(directory).map_err(io)?;
     // Written aside and linked into place whole: nobody reads half a key, and nobody's key is replaced.
     let aside = directory.join(format!(".{}.{}", std::process::id(), nonce()?));
     let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(io)?;
     let linked = new
-        .write_all(&secret)
+        .write_all(secret)
         .and_then(|()| new.sync_all())
         .and_then(|()| fs::hard_link(&aside, file))
         .and_then(|()| File::open(directory)?.sync_all());
     fs::remove_file(&aside).map_err(io)?;
     match linked {
-        Ok(()) => Ok(secret),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(file),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(io(error)),
     }
 }
@@ -148,6 +182,33 @@ mod tests {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
             assert!(matches!(IdKey::open_or_create(&file), Err(KeyError::ReadableByOthers(_))));
         }
+    }
+
+    #[test]
+    fn a_control_key_is_made_when_that_is_asked_for_and_never_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("deep/control.key");
+        assert_eq!(read_control_key(&file).unwrap(), None);
+        assert!(!file.exists());
+        let made = create_control_key(&file).unwrap();
+        assert_eq!(read_control_key(&file).unwrap(), Some(made));
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(create_control_key(&file), Err(KeyError::Exists(_))));
+        assert_eq!(read_control_key(&file).unwrap(), Some(made));
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
+        assert_ne!(create_control_key(&directory.path().join("other.key")).unwrap(), made);
+    }
+
+    #[test]
+    fn a_control_key_that_others_may_read_or_of_another_length_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("control.key");
+        create_control_key(&file).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(read_control_key(&file), Err(KeyError::ReadableByOthers(_))));
+        let short = directory.path().join("short.key");
+        read_or_create(&short, || Ok(vec![1; 33])).unwrap();
+        assert!(matches!(read_control_key(&short), Err(KeyError::Malformed { .. })));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_contracts::{LogId, PartitionId};
+use holdfast_contracts::{ControlKey, LogId, PartitionId};
 use holdfast_core::{Machine, MachineConfig};
 use holdfast_engine::{Sequencer, SequencerConfig, WorkerConfig, rocks::CheckpointDb};
 use holdfast_intake::keys::DevelopmentKeys;
@@ -20,12 +20,14 @@ pub(crate) struct Setting {
     pub(crate) config: IntakeConfig,
     /// A log other than the embedded one.
     pub(crate) log: Option<Arc<dyn OrderedLog>>,
+    /// The control key of the machines.
+    pub(crate) control_key: Option<ControlKey>,
 }
 
 impl Default for Setting {
     fn default() -> Self {
         let config = IntakeConfig { listen: ([127, 0, 0, 1], 0).into(), ..IntakeConfig::default() };
-        Self { partitions: 1, config, log: None }
+        Self { partitions: 1, config, log: None, control_key: None }
     }
 }
 
@@ -62,13 +64,14 @@ impl Server {
     }
 
     fn begin(setting: Setting, directory: TempDir) -> Self {
-        let Setting { partitions, mut config, log } = setting;
+        let Setting { partitions, mut config, log, control_key } = setting;
         let log = log.unwrap_or_else(|| open_log(directory.path(), partitions));
         let db =
             Arc::new(CheckpointDb::open(&directory.path().join("checkpoints")).expect("the database opens"));
         let worker = |it| {
             let partition = PartitionId(it);
-            (WorkerConfig::new(partition), machine(partition, partitions, log.log_id()))
+            let machine = machine(partition, partitions, log.log_id());
+            (WorkerConfig::new(partition), MachineConfig { control_key, ..machine })
         };
         let engine =
             SequencerConfig { partitions: (0..partitions).map(worker).collect(), threads: 1, standby: false };

@@ -1,8 +1,11 @@
 //! The machine: everything a partition knows, and the one function that moves it.
 
-use holdfast_contracts::command::{BatchHeader, BatchScratch, Command, decode_batch};
-use holdfast_contracts::decision::{BodyWriter, Granted};
-use holdfast_contracts::{CustomerId, Digest, LogId, LogTime, Offset, PartitionId, WireError};
+use holdfast_contracts::command::{BatchBuilder, BatchHeader, BatchScratch, Command, decode_batch};
+use holdfast_contracts::control::split_control_mac;
+use holdfast_contracts::decision::{BodyWriter, Granted, Reason};
+use holdfast_contracts::{
+    ControlKey, CustomerId, Digest, IntakeId, LogId, LogTime, Offset, PartitionId, RequestTag, WireError,
+};
 
 use crate::accounts::Accounts;
 use crate::ahead::{AHEAD, Ahead};
@@ -18,7 +21,7 @@ use crate::wants::Want;
 use crate::wheel::Wheel;
 use crate::work::Work;
 
-/// What a machine is, beside its state. Nothing here changes an answer.
+/// What a machine is, beside its state. Nothing here changes an answer but [`MachineConfig::control_key`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MachineConfig {
     /// The partition it decides for.
@@ -27,6 +30,10 @@ pub struct MachineConfig {
     pub partitions: u32,
     /// The log it is bound to. A tick that names another stops it.
     pub log_id: LogId,
+    /// With a key, commands that are none of a buyer's are refused unless their record is authenticated with it. It
+    /// belongs to the log for as long as that lasts: with another key, or without, the same records get other answers,
+    /// so a checkpoint made with another one is refused.
+    pub control_key: Option<ControlKey>,
     /// Bins of the id table, a power of two up to 4096. More are faster with many ids, fewer are smaller.
     pub id_bins: usize,
     /// Slots of the timing wheel, a power of two from 64. A slot is 16 ms.
@@ -46,6 +53,7 @@ impl MachineConfig {
             partition,
             partitions,
             log_id,
+            control_key: None,
             id_bins: 4096,
             wheel_slots: 1 << 16,
             room_for_ids: 0,
@@ -145,6 +153,10 @@ pub(crate) struct Context<'r, 'o> {
     pub(crate) offset: Offset,
     /// The record's append time, in the years the machine knows.
     pub(crate) appended: LogTime,
+    /// The record's bytes.
+    payload: &'r [u8],
+    /// Whether the record is authenticated, once somebody has asked.
+    authentic: Option<bool>,
     pub(crate) names: &'r [&'r str],
     pub(crate) dictionary: Vec<DictionaryEntry>,
     pub(crate) wants: Vec<Want>,
@@ -284,6 +296,8 @@ impl Machine {
         let mut context = Context {
             offset: record.offset,
             appended: clock::clamp(record.append_time),
+            payload: record.payload,
+            authentic: None,
             names: &names,
             dictionary: std::mem::take(&mut self.scratch.dictionary),
             wants: std::mem::take(&mut self.scratch.wants),
@@ -364,6 +378,26 @@ impl Machine {
             Command::Extend { reservation_id, customer, by_ms, command_id } => {
                 self.extend(context, *reservation_id, *customer, *by_ms, *command_id);
             }
+            Command::SetStock(_)
+            | Command::AdjustStock(_)
+            | Command::DefineSale(_)
+            | Command::OpenSale { .. }
+            | Command::PauseSale { .. }
+            | Command::CloseSale { .. }
+            | Command::Tick { .. }
+            | Command::ActivateRules { .. } => return self.decide_control(context, command),
+        }
+        Ok(())
+    }
+
+    /// Decides a command that is none of a buyer's, if the record may have it.
+    fn decide_control(&mut self, context: &mut Context<'_, '_>, command: &Command<'_>) -> Result<(), Halt> {
+        if !self.may_control(context) {
+            // Before anything is looked up or remembered: the genuine command with this id still has its turn.
+            context.say().refused(command.control_id(), false, Reason::UnauthenticatedControl, None, 0);
+            return Ok(());
+        }
+        match command {
             Command::SetStock(it) => self.set_stock(context, it),
             Command::AdjustStock(it) => self.adjust_stock(context, it),
             Command::DefineSale(it) => self.define_sale(context, it),
@@ -377,8 +411,25 @@ impl Machine {
                 }
                 self.activate_rules(context, *version, *dedupe_window_ms, *work_per_record_max);
             }
+            Command::Reserve(_)
+            | Command::BeginPayment { .. }
+            | Command::Confirm { .. }
+            | Command::Release { .. }
+            | Command::Extend { .. } => unreachable!("buyers need no code"),
         }
         Ok(())
+    }
+
+    /// Whether the record at hand may give orders. Its bytes are hashed at most once, and only if there is a key.
+    fn may_control(&self, context: &mut Context<'_, '_>) -> bool {
+        let MachineConfig { control_key: Some(key), log_id, partition, .. } = &self.config else {
+            return true;
+        };
+        if cfg!(feature = "mutant-31") && split_control_mac(context.payload).is_none() {
+            return true;
+        }
+        let payload = context.payload;
+        *context.authentic.get_or_insert_with(|| key.verifies(*log_id, *partition, payload))
     }
 
     fn activate_rules(
@@ -413,6 +464,15 @@ impl Machine {
         self.after_clock(context, before, event);
         context.out.nothing();
         Ok(())
+    }
+
+    /// A command record that only lets time pass in this machine's partition, authenticated if there is a key.
+    #[must_use]
+    pub fn tick_record(&self, wall: LogTime, log_id: LogId) -> Vec<u8> {
+        let mut builder = BatchBuilder::default();
+        builder.start(IntakeId(0), RequestTag(0));
+        builder.push(&Command::Tick { wall, log_id: Some(log_id) });
+        builder.record_for(self.config.control_key.as_ref(), log_id, self.config.partition)
     }
 
     /// Digest of the whole state. Equal states have equal digests; takes time proportional to the number of SKUs.

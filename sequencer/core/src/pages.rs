@@ -54,6 +54,9 @@ pub enum RestoreError {
     /// It is another partition's.
     #[error("the checkpoint is of another partition")]
     OtherPartition,
+    /// Another control key was in force when it was made, or none, or one where there is none.
+    #[error("the checkpoint was made with another control key than the one configured")]
+    OtherControlKey,
     /// The state loaded is not the state saved.
     #[error("the state loaded has another digest than the state saved")]
     Digest,

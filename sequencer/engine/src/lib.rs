@@ -7,6 +7,7 @@
 //! its own, so a simulator drives the same code. [`Sequencer`] gives workers their threads.
 
 mod anchor;
+mod archive;
 mod machine;
 mod retention;
 pub mod rocks;
@@ -18,7 +19,11 @@ mod tail;
 mod worker;
 
 pub use anchor::{Anchor, record_hash};
-pub use holdfast_core::PageSink;
+pub use archive::{
+    Archived, ArchivedStore, CheckpointArchive, Listing, NoStore, Page, Pages, ShipConfig, ShipError,
+    ShipStatus, Shipped, Shipper, Shipping, Trim, read_back,
+};
+pub use holdfast_core::{PageSink, RestoreError};
 pub use machine::{Input, Machine, Restoring};
 pub use retention::{Keeper, ReaderMark, ReaderMarks, Retention, RetentionError, RetentionStatus, retain};
 pub use runner::{Query, Sequencer, SequencerConfig, SequencerError};

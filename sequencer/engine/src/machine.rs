@@ -1,7 +1,6 @@
 //! What the engine asks of a machine, and the inventory machine's answer to it.
 
-use holdfast_contracts::command::{BatchBuilder, Command};
-use holdfast_contracts::{Digest, IntakeId, LogId, LogTime, Offset, RequestTag};
+use holdfast_contracts::{Digest, LogId, LogTime, Offset};
 use holdfast_core::{Halt, InputRecord, MachineConfig, PageSink, Restore, RestoreError};
 use holdfast_log::Topic;
 
@@ -13,7 +12,8 @@ pub type Input<'a> = InputRecord<'a>;
 /// Whatever it answers and whatever [`Machine::digest`] says must follow from the records it was given and from nothing
 /// else.
 pub trait Machine: Sized + Send + 'static {
-    /// What it is made with, beside records. Nothing in it may change an answer.
+    /// What it is made with, beside records. Nothing in it may change an answer, unless it belongs to the log for good, and
+    /// a checkpoint made with something else is refused.
     type Config: Clone + Send + 'static;
     /// Loads its checkpoint.
     type Restore: Restoring<Machine = Self>;
@@ -59,8 +59,8 @@ pub trait Machine: Sized + Send + 'static {
     /// Whether log time stands still until ticks agree.
     fn clock_is_suspect(&self) -> bool;
 
-    /// The bytes of a command record that only lets time pass.
-    fn tick(wall: LogTime, log_id: LogId) -> Vec<u8>;
+    /// The bytes of a command record that only lets time pass in this machine's partition.
+    fn tick(&self, wall: LogTime, log_id: LogId) -> Vec<u8>;
 }
 
 /// Loads a machine from the pages of a checkpoint.
@@ -132,11 +132,8 @@ impl Machine for holdfast_core::Machine {
         Self::clock_is_suspect(self)
     }
 
-    fn tick(wall: LogTime, log_id: LogId) -> Vec<u8> {
-        let mut builder = BatchBuilder::default();
-        builder.start(IntakeId(0), RequestTag(0));
-        builder.push(&Command::Tick { wall, log_id: Some(log_id) });
-        builder.bytes().to_vec()
+    fn tick(&self, wall: LogTime, log_id: LogId) -> Vec<u8> {
+        self.tick_record(wall, log_id)
     }
 }
 

@@ -17,12 +17,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
-use holdfast_contracts::PartitionId;
+use holdfast_contracts::{Offset, PartitionId};
 use holdfast_core::PageSink;
 use rocksdb::{DB, Direction, ErrorKind, IteratorMode, Options, ReadOptions};
 use rustix::fs::OFlags;
 
 use crate::anchor::Anchor;
+use crate::archive::{Page, Pages};
 use crate::store::{CheckpointStore, PageVisitor, StoreError};
 
 use chunk::{Chunk, Spares};
@@ -121,6 +122,16 @@ impl CheckpointDb {
         anchor(self.db.get(page_key(partition, ANCHOR, 0)))
     }
 
+    /// Hands the last checkpoint of a partition to `reader`, as of one moment; it may not be durable yet. `None` if there is
+    /// none.
+    pub(crate) fn read<T>(
+        &self,
+        partition: PartitionId,
+        reader: impl FnOnce(&Anchor, &mut Pages<'_>) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        read(&self.db, partition, reader)
+    }
+
     /// Whether checkpoints wait because the disk is full. They are written as soon as there is room; until then partitions go on,
     /// and a start would have to replay more of the log.
     #[must_use]
@@ -173,6 +184,11 @@ impl ReadOnlyDb {
         visit: &mut PageVisitor<'_>,
     ) -> Result<Option<Anchor>, StoreError> {
         load(&self.db, partition, visit)
+    }
+
+    /// The anchor of the last checkpoint of a partition.
+    pub(crate) fn anchor(&self, partition: PartitionId) -> Result<Option<Anchor>, StoreError> {
+        anchor(self.db.get(page_key(partition, ANCHOR, 0)))
     }
 }
 
@@ -259,7 +275,19 @@ impl CheckpointStore for RocksStore {
         anchor(self.db.get(page_key(self.partition, ANCHOR, 0)))
     }
 
-    fn load_verified(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+    fn stand_ins(&mut self, newer_than: Option<Offset>) -> Result<Vec<Anchor>, StoreError> {
+        // The copy that was verified is one of an earlier checkpoint.
+        if newer_than.is_some() {
+            return Ok(Vec::new());
+        }
+        Ok(verified::anchor(&self.directory, self.partition)?.into_iter().collect())
+    }
+
+    fn load_stand_in(
+        &mut self,
+        _anchor: &Anchor,
+        visit: &mut PageVisitor<'_>,
+    ) -> Result<Option<Anchor>, StoreError> {
         verified::load(&self.directory, self.partition, visit)
     }
 
@@ -296,21 +324,37 @@ fn anchor(stored: Result<Option<Vec<u8>>, rocksdb::Error>) -> Result<Option<Anch
 }
 
 fn load(db: &DB, partition: PartitionId, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+    let visited = read(db, partition, |anchor, pages| {
+        for page in pages {
+            let page = page?;
+            visit(page.kind, page.number, &page.bytes)?;
+        }
+        Ok(anchor.clone())
+    })?;
+    visited.transpose()
+}
+
+fn read<T>(
+    db: &DB,
+    partition: PartitionId,
+    reader: impl FnOnce(&Anchor, &mut Pages<'_>) -> T,
+) -> Result<Option<T>, StoreError> {
     // Another worker of the partition may write meanwhile: anchor and pages are read as of one moment.
     let moment = db.snapshot();
     let Some(anchor) = anchor(moment.get(page_key(partition, ANCHOR, 0)))? else { return Ok(None) };
-    let mut read = ReadOptions::default();
-    read.set_readahead_size(4 << 20);
-    read.fill_cache(false);
-    read.set_iterate_upper_bound(page_key(partition, ANCHOR, 0));
+    let mut options = ReadOptions::default();
+    options.set_readahead_size(4 << 20);
+    options.fill_cache(false);
+    options.set_iterate_upper_bound(page_key(partition, ANCHOR, 0));
     let from = prefix(partition);
-    for page in moment.iterator_opt(IteratorMode::From(&from, Direction::Forward), read) {
-        let (key, bytes) = page.map_err(unreadable)?;
+    let stored = moment.iterator_opt(IteratorMode::From(&from, Direction::Forward), options);
+    let mut pages = stored.map(|stored| {
+        let (key, bytes) = stored.map_err(unreadable)?;
         let (kind, number) = page_of(&key)
             .ok_or_else(|| StoreError::Damaged("it has a key that is not a page's".to_owned()))?;
-        visit(kind, number, &bytes)?;
-    }
-    Ok(Some(anchor))
+        Ok(Page { kind, number, bytes })
+    });
+    Ok(Some(reader(&anchor, &mut pages)))
 }
 
 fn options() -> Options {

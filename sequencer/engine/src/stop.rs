@@ -141,6 +141,9 @@ impl StopReason {
             Self::Read(_) | Self::LogFailed(_) | Self::OutputLost(_) => {
                 "look at the disk and the system log, then start the server again"
             }
+            Self::Store(StoreError::Archive { .. }) => {
+                "there is no checkpoint here and the log alone is not enough: make the archive reachable, then start again"
+            }
             Self::Store(_) => {
                 "look at the disk; the checkpoint directory may be moved aside if the log is whole: it is built anew"
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use holdfast_contracts::Offset;
 use holdfast_core::{PageSink, RestoreError};
 
 use crate::anchor::Anchor;
@@ -31,12 +32,25 @@ pub trait CheckpointStore: PageSink + Send {
         self.load(&mut |_, _, _| Ok(()))
     }
 
-    /// Reads the last checkpoint that was verified before the log was trimmed for its sake, older than the last one as a
-    /// rule. `None` if none is kept.
+    /// Checkpoints kept apart from the last one that can stand in for it, the newest first. With `newer_than` only those that
+    /// stand beyond that offset: they are preferred to the last one.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is no telling.
+    fn stand_ins(&mut self, _newer_than: Option<Offset>) -> Result<Vec<Anchor>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Reads one of those that [`CheckpointStore::stand_ins`] named last. `None` if it is gone. Whoever builds on it calls
+    /// [`CheckpointStore::begin_whole`].
     ///
     /// # Errors
     /// As [`CheckpointStore::load`].
-    fn load_verified(&mut self, _visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+    fn load_stand_in(
+        &mut self,
+        _anchor: &Anchor,
+        _visit: &mut PageVisitor<'_>,
+    ) -> Result<Option<Anchor>, StoreError> {
         Ok(None)
     }
 
@@ -71,6 +85,15 @@ pub enum StoreError {
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// The archive said no. It may say yes later.
+    #[error("the archive of checkpoints failed while {doing}")]
+    Archive {
+        /// What was being done.
+        doing: &'static str,
+        /// What it said.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl StoreError {
@@ -79,7 +102,9 @@ impl StoreError {
     pub const fn is_damage(&self) -> bool {
         match self {
             // It is whole, and somebody's: not to be replaced because it lies in the wrong place.
-            Self::Restore(RestoreError::OtherPartition) | Self::Database { .. } => false,
+            Self::Restore(RestoreError::OtherPartition | RestoreError::OtherControlKey)
+            | Self::Database { .. }
+            | Self::Archive { .. } => false,
             Self::Damaged(_) | Self::Restore(_) => true,
         }
     }

@@ -4,6 +4,7 @@
 //! log is the one the checkpoint was made from, reads which outputs are in the decisions log already, and then does what it
 //! always does: poll, apply, emit. Outputs that are in the log already are compared and not appended again.
 
+pub(crate) mod begin;
 mod checkpoint;
 mod emit;
 pub(crate) mod open;

@@ -429,8 +429,8 @@ impl Machine for Faulty {
         self.0.clock_is_suspect()
     }
 
-    fn tick(wall: LogTime, log_id: LogId) -> Vec<u8> {
-        <holdfast_core::Machine as Machine>::tick(wall, log_id)
+    fn tick(&self, wall: LogTime, log_id: LogId) -> Vec<u8> {
+        self.0.tick_record(wall, log_id)
     }
 }
 

@@ -123,6 +123,7 @@ features! {
     wrong_indexes: 25,
     extreme_numbers: 25,
     stop_at_the_end: 4,
+    control_key,
 }
 
 /// How likely each kind of command is.
@@ -208,6 +209,15 @@ impl Scenario {
             on,
             weights: Weights::draw(on, rng),
         }
+    }
+}
+
+impl Scenario {
+    /// The control key of the log, if there is one.
+    #[must_use]
+    pub fn control_secret(&self, rng: &mut Rng) -> Option<[u8; 32]> {
+        let byte = rng.next().to_be_bytes()[0];
+        self.on.control_key.then_some([byte; 32])
     }
 }
 

@@ -2,6 +2,7 @@
 //! the real machine, which is restored from its own checkpoint after every record.
 
 mod clock;
+mod control;
 mod extend;
 mod holds;
 mod ids;

@@ -28,7 +28,7 @@ impl World {
         let low = self.log.watermarks(Self::stream(setup.partition, Which::Commands)).low.0;
         let (last, damaged) = (disk.anchor(), disk.is_damaged());
         // What cannot be used is made up for by the verified copy.
-        let of_copy = damaged || (last.is_none() && low > 0);
+        let of_copy = damaged || last.is_none();
         let anchor = if of_copy { disk.verified_anchor() } else { last };
         let story = self.disk_stories[setup.disk].take();
         match opened {

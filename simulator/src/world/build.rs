@@ -6,9 +6,12 @@ use holdfast_core::{Halt, MachineConfig, PageSink, Restore, RestoreError};
 use holdfast_engine::{Input, Machine, Restoring};
 use holdfast_log::Topic;
 
+use crate::model::Settings;
+
 /// The real machine, in a build that knows the rules up to some version.
 pub(super) struct Build {
     machine: holdfast_core::Machine,
+    settings: Settings,
     rules_newest: u32,
 }
 
@@ -17,6 +20,8 @@ pub(super) struct Build {
 pub(super) struct BuildConfig {
     /// Sizes of the machine. They differ from owner to owner and change no answer.
     pub machine: MachineConfig,
+    /// The same as the model has it.
+    pub settings: Settings,
     /// Newest rules this build knows.
     pub rules_newest: u32,
 }
@@ -24,6 +29,7 @@ pub(super) struct BuildConfig {
 /// Loads a checkpoint of any build.
 pub(super) struct RestoreBuild {
     restore: Restore,
+    settings: Settings,
     rules_newest: u32,
 }
 
@@ -35,9 +41,12 @@ impl Build {
     }
 }
 
-/// The first activation of rules that a build up to `rules_newest` does not know.
+/// The first activation of rules that a build up to `rules_newest` does not know, if the record may have any.
 #[must_use]
-pub(super) fn unknown_rules(payload: &[u8], rules_newest: u32) -> Option<u32> {
+pub(super) fn unknown_rules(settings: &Settings, payload: &[u8], rules_newest: u32) -> Option<u32> {
+    if !settings.may_give_orders(payload) {
+        return None;
+    }
     let (mut skus, mut commands) = (Vec::new(), Vec::new());
     decode_batch(payload, &mut skus, &mut commands).ok()?;
     commands.iter().find_map(|command| match command {
@@ -54,16 +63,18 @@ impl Machine for Build {
     const DECISIONS: Topic = Topic::InventoryDecisions;
 
     fn fresh(config: &BuildConfig) -> Self {
-        Self { machine: holdfast_core::Machine::new(config.machine), rules_newest: config.rules_newest }
+        let BuildConfig { machine, settings, rules_newest } = *config;
+        Self { machine: holdfast_core::Machine::new(machine), settings, rules_newest }
     }
 
     fn restore(config: &BuildConfig) -> RestoreBuild {
-        RestoreBuild { restore: Restore::new(config.machine), rules_newest: config.rules_newest }
+        let BuildConfig { machine, settings, rules_newest } = *config;
+        RestoreBuild { restore: Restore::new(machine), settings, rules_newest }
     }
 
     fn apply(&mut self, record: Input<'_>, out: &mut Vec<u8>) -> Result<bool, Halt> {
         if self.rules_newest < holdfast_core::RULES_VERSION_NEWEST
-            && let Some(version) = unknown_rules(record.payload, self.rules_newest)
+            && let Some(version) = unknown_rules(&self.settings, record.payload, self.rules_newest)
         {
             return Err(Halt::UnknownRules(version));
         }
@@ -102,8 +113,8 @@ impl Machine for Build {
         self.machine.clock_is_suspect()
     }
 
-    fn tick(wall: LogTime, log_id: LogId) -> Vec<u8> {
-        <holdfast_core::Machine as Machine>::tick(wall, log_id)
+    fn tick(&self, wall: LogTime, log_id: LogId) -> Vec<u8> {
+        self.machine.tick_record(wall, log_id)
     }
 }
 
@@ -115,6 +126,7 @@ impl Restoring for RestoreBuild {
     }
 
     fn finish(self) -> Result<Build, RestoreError> {
-        Ok(Build { machine: self.restore.finish()?, rules_newest: self.rules_newest })
+        let Self { settings, rules_newest, .. } = self;
+        Ok(Build { machine: self.restore.finish()?, settings, rules_newest })
     }
 }

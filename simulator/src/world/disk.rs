@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use holdfast_contracts::Offset;
 use holdfast_engine::{Anchor, CheckpointStore, PageSink, PageVisitor, StoreError};
 
 /// Older checkpoints kept, as backups are.
@@ -260,7 +261,16 @@ impl CheckpointStore for SimStore {
         state.current.read(visit)
     }
 
-    fn load_verified(&mut self, visit: &mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError> {
+    fn stand_ins(&mut self, newer_than: Option<Offset>) -> Result<Vec<Anchor>, StoreError> {
+        let anchor = if newer_than.is_none() { self.disk.verified_anchor() } else { None };
+        Ok(anchor.into_iter().collect())
+    }
+
+    fn load_stand_in(
+        &mut self,
+        _anchor: &Anchor,
+        visit: &mut PageVisitor<'_>,
+    ) -> Result<Option<Anchor>, StoreError> {
         let state = lock(&self.disk.0);
         state.verified.as_ref().map_or(Ok(None), |verified| verified.read(visit))
     }

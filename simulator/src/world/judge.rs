@@ -77,7 +77,8 @@ impl World {
         let setup = self.hosts[host].setup;
         let truth = &self.truths[Self::place(setup.partition)];
         let command = truth.command(holdfast_contracts::Offset(next));
-        let there = command.and_then(|(payload, _)| unknown_rules(payload, setup.rules_newest));
+        let settings = self.setup.settings(setup.partition);
+        let there = command.and_then(|(payload, _)| unknown_rules(&settings, payload, setup.rules_newest));
         let old = setup.rules_newest < holdfast_core::RULES_VERSION_NEWEST;
         if old && there == Some(version) {
             self.hosts[host].needs_upgrade = true;

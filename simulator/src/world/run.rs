@@ -188,7 +188,7 @@ fn shrink_commands(best: &mut WorldCase, ask: &mut impl FnMut(&WorldCase) -> boo
         while again {
             again = false;
             let Action::Append { partition, at, payload } = best.actions[n].clone() else { break };
-            for payload in smaller_records(&payload) {
+            for payload in smaller_records(&best.setup.settings(partition), &payload) {
                 let mut candidate = best.clone();
                 candidate.actions[n] = Action::Append { partition, at, payload };
                 if take_if(best, candidate, ask) {

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use holdfast_contracts::{LogId, PartitionId};
+use holdfast_contracts::{ControlKey, LogId, PartitionId};
 use holdfast_core::MachineConfig;
 use holdfast_engine::WorkerConfig;
 use holdfast_log::simulated::Profile;
 
 use super::build::BuildConfig;
+use crate::case::{from_hex, to_hex};
 use crate::model::Settings;
 
 /// Everything that is fixed before the first action.
@@ -19,6 +20,8 @@ pub struct Setup {
     pub partitions: u32,
     /// Its id.
     pub log_id: LogId,
+    /// The control key, if there is one.
+    pub control_secret: Option<[u8; 32]>,
     /// Appends that may be unsettled before more are refused.
     pub unsettled_max: usize,
     /// Processes.
@@ -86,7 +89,12 @@ impl Setup {
     /// What the model of a partition is made with.
     #[must_use]
     pub const fn settings(&self, partition: u32) -> Settings {
-        Settings { partition: PartitionId(partition), partitions: self.partitions, log_id: self.log_id }
+        Settings {
+            partition: PartitionId(partition),
+            partitions: self.partitions,
+            log_id: self.log_id,
+            control_secret: self.control_secret,
+        }
     }
 
     /// How many disks there are.
@@ -104,6 +112,9 @@ impl Setup {
             "log {profile} {} partitions {} unsettled {}\nend {end}\n",
             self.log_id, self.partitions, self.unsettled_max
         );
+        if let Some(secret) = &self.control_secret {
+            let _ = writeln!(text, "control {}", to_hex(secret));
+        }
         for host in &self.hosts {
             // Writing to a String cannot fail.
             let _ = writeln!(
@@ -131,6 +142,7 @@ impl Setup {
             profile: Profile::Embedded,
             partitions: 1,
             log_id: LogId([0; 16]),
+            control_secret: None,
             unsettled_max: 1 << 20,
             hosts: Vec::new(),
             end: End::Well,
@@ -151,6 +163,7 @@ impl Setup {
                 self.partitions = partitions.parse().ok()?;
                 self.unsettled_max = unsettled.parse().ok()?;
             }
+            ["control", secret] => self.control_secret = Some(from_hex(secret)?.try_into().ok()?),
             ["end", name] => self.end = ENDS.iter().find(|(_, known)| *known == name)?.0,
             ["host", ref rest @ ..] => self.hosts.push(HostSetup::of_words(rest)?),
             _ => return None,
@@ -196,12 +209,13 @@ impl HostSetup {
 
     /// What its machine is made with.
     #[must_use]
-    pub(super) const fn build(&self, setup: &Setup) -> BuildConfig {
+    pub(super) fn build(&self, setup: &Setup) -> BuildConfig {
         let machine = MachineConfig {
+            control_key: setup.control_secret.as_ref().map(ControlKey::new),
             id_bins: self.id_bins,
             wheel_slots: self.wheel_slots,
             ..MachineConfig::new(PartitionId(self.partition), setup.partitions, setup.log_id)
         };
-        BuildConfig { machine, rules_newest: self.rules_newest }
+        BuildConfig { machine, settings: setup.settings(self.partition), rules_newest: self.rules_newest }
     }
 }

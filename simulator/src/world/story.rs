@@ -75,6 +75,7 @@ impl Story {
         scenario.records = rng.one_of(&[30, 60, 60, 90, 90, 120, 250]) / partitions;
         let mut log_id = [0; 16];
         log_id[..8].copy_from_slice(&rng.next().to_be_bytes());
+        let control_secret = scenario.control_secret(rng);
         let mut hosts = Vec::new();
         for partition in 0..partitions {
             add_hosts(partition, on, rng, &mut hosts);
@@ -84,6 +85,7 @@ impl Story {
             profile: if rng.coin() { Profile::Kafka } else { Profile::Embedded },
             partitions,
             log_id: LogId(log_id),
+            control_secret,
             // Room for a tick and an output of each: nobody gives way in a queue that is always full.
             unsettled_max: if on.small_queue { rng.index(30) + 2 * hosts.len() } else { 1 << 20 },
             hosts,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use holdfast_contracts::{Digest, LogTime, Offset, PartitionId};
+use holdfast_contracts::{ControlKey, Digest, LogTime, Offset, PartitionId};
 use holdfast_core::{InputRecord, Machine, MachineConfig};
 use holdfast_log::{OrderedLog, Record, StreamId};
 
@@ -168,8 +168,9 @@ impl Truth {
     /// # Errors
     /// The first place where it differs.
     pub(super) fn replay(&self) -> Result<(), String> {
-        let Settings { partition, partitions, log_id } = self.settings;
+        let Settings { partition, partitions, log_id, .. } = self.settings;
         let config = MachineConfig {
+            control_key: self.settings.control_secret.as_ref().map(ControlKey::new),
             id_bins: 16,
             wheel_slots: 128,
             ..MachineConfig::new(partition, partitions, log_id)

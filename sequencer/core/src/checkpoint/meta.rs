@@ -1,7 +1,7 @@
 //! The small parts of the state: one page, written whole with every checkpoint.
 
 use holdfast_contracts::decision::SaleState;
-use holdfast_contracts::{LogTime, Offset, SaleTerms};
+use holdfast_contracts::{ControlFingerprint, ControlKey, LogTime, Offset, SaleTerms};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Suspicion};
@@ -13,6 +13,8 @@ use crate::sales::Sale;
 
 /// Layout of all pages. A checkpoint of another format is not read; the state is then built from the log.
 pub(super) const FORMAT: u32 = 1;
+/// The same where there is a control key: its fingerprint follows the meta page. A build that knows of no keys refuses it.
+pub(super) const FORMAT_WITH_KEY: u32 = 2;
 
 /// Everything small.
 #[derive(Debug, Serialize, Deserialize)]
@@ -94,7 +96,7 @@ impl MetaSale {
 impl Machine {
     fn meta(&self) -> Meta {
         Meta {
-            format: FORMAT,
+            format: if self.config.control_key.is_some() { FORMAT_WITH_KEY } else { FORMAT },
             partition: self.config.partition.0,
             partitions: self.config.partitions,
             now: self.clock.started().map(|now| now.0),
@@ -113,15 +115,28 @@ impl Machine {
 
     /// The meta page of a checkpoint of the state as it is now.
     pub(super) fn meta_page(&self) -> Vec<u8> {
-        encode(&Meta { digest: self.digest().0, ..self.meta() })
+        self.encode(&Meta { digest: self.digest().0, ..self.meta() })
     }
 
     /// The element of everything small in the digest.
     ///
     /// The oldest generation in the window follows from the number of the current one, as far as anybody can tell.
     pub(crate) fn small_element(&self) -> u128 {
-        let bytes = encode(&Meta { oldest_generation: 0, ..self.meta() });
+        let bytes = self.encode(&Meta { oldest_generation: 0, ..self.meta() });
         element(4, [hash_bytes(&bytes), Mix::new(4).with(bytes.len() as u64).finish()])
+    }
+
+    fn encode(&self, meta: &Meta) -> Vec<u8> {
+        let mut bytes = postcard::to_stdvec(meta).expect("writing to a vector does not fail");
+        if let Some(key) = self.fingerprint() {
+            bytes.extend_from_slice(&key.0);
+        }
+        bytes
+    }
+
+    /// What tells the control key in force from others.
+    pub(super) fn fingerprint(&self) -> Option<ControlFingerprint> {
+        self.config.control_key.as_ref().map(ControlKey::fingerprint)
     }
 
     /// Takes over a meta page. Everything else is loaded after it.
@@ -151,10 +166,15 @@ impl Machine {
     }
 }
 
-fn encode(meta: &Meta) -> Vec<u8> {
-    postcard::to_stdvec(meta).expect("writing to a vector does not fail")
-}
-
-pub(super) fn decode(bytes: &[u8]) -> Result<Meta, RestoreError> {
-    postcard::from_bytes(bytes).map_err(|_| RestoreError::BadPage { kind: crate::pages::kind::META, page: 0 })
+/// The page, and the fingerprint of the control key that was in force.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Meta, Option<ControlFingerprint>), RestoreError> {
+    let bad = RestoreError::BadPage { kind: crate::pages::kind::META, page: 0 };
+    let (meta, rest) = postcard::take_from_bytes::<Meta>(bytes).map_err(|_| bad)?;
+    let key = match (meta.format, rest) {
+        (FORMAT, []) => None,
+        (FORMAT_WITH_KEY, key) => Some(ControlFingerprint(key.try_into().map_err(|_| bad)?)),
+        (FORMAT, _) => return Err(bad),
+        (found, _) => return Err(RestoreError::Format { found, known: FORMAT_WITH_KEY }),
+    };
+    Ok((meta, key))
 }

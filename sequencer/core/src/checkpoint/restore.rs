@@ -3,7 +3,7 @@
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::copy::SEQUENCE_BITS;
-use super::meta::{self, FORMAT};
+use super::meta;
 use crate::answer::Answer;
 use crate::holds::{NEVER, NONE};
 use crate::ids::{Entry, EntryRef, IdTable};
@@ -75,13 +75,13 @@ impl Restore {
     }
 
     fn meta_page(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        let meta = meta::decode(bytes)?;
-        if meta.format != FORMAT {
-            return Err(RestoreError::Format { found: meta.format, known: FORMAT });
-        }
+        let (meta, key) = meta::decode(bytes)?;
         let config = self.machine.config;
         if (meta.partition, meta.partitions) != (config.partition.0, config.partitions) {
             return Err(RestoreError::OtherPartition);
+        }
+        if key != self.machine.fingerprint() {
+            return Err(RestoreError::OtherControlKey);
         }
         self.machine.ids = IdTable::restoring(config.id_bins, meta.oldest_generation);
         self.machine.prepare();

@@ -16,7 +16,7 @@ use super::{CheckpointDb, ReadOnlyDb, database};
 use crate::anchor::Anchor;
 use crate::machine::Machine;
 use crate::store::{PageVisitor, StoreError};
-use crate::worker::open;
+use crate::worker::begin;
 
 /// Being made; of no use to anybody else.
 const CANDIDATE: &str = "candidate";
@@ -66,7 +66,7 @@ impl Candidate {
         partition: PartitionId,
         config: &M::Config,
     ) -> Result<Option<Anchor>, StoreError> {
-        let loaded = open::load::<M>(config, |visit| self.copy.load(partition, visit))?;
+        let loaded = begin::load::<M>(config, |visit| self.copy.load(partition, visit))?;
         Ok(loaded.map(|(_, anchor)| anchor))
     }
 
@@ -90,17 +90,29 @@ impl Candidate {
     }
 }
 
+/// The anchor of the verified checkpoint of a partition. `None` if there is none.
+pub(super) fn anchor(database: &Path, partition: PartitionId) -> Result<Option<Anchor>, StoreError> {
+    match find(database) {
+        Some(place) => CheckpointDb::open_read_only(&place)?.anchor(partition),
+        None => Ok(None),
+    }
+}
+
 /// Reads the verified checkpoint of a partition. `None` if there is none.
 pub(super) fn load(
     database: &Path,
     partition: PartitionId,
     visit: &mut PageVisitor<'_>,
 ) -> Result<Option<Anchor>, StoreError> {
-    let places = [VERIFIED, REPLACED].map(|word| place(database, word));
-    match places.iter().find(|place| place.exists()) {
-        Some(place) => CheckpointDb::open_read_only(place)?.load(partition, visit),
+    match find(database) {
+        Some(place) => CheckpointDb::open_read_only(&place)?.load(partition, visit),
         None => Ok(None),
     }
+}
+
+/// The copy that counts.
+fn find(database: &Path) -> Option<PathBuf> {
+    [VERIFIED, REPLACED].map(|word| place(database, word)).into_iter().find(|place| place.exists())
 }
 
 fn remove(place: &Path) -> Result<(), StoreError> {

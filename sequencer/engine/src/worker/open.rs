@@ -6,17 +6,19 @@ use std::sync::Arc;
 use holdfast_contracts::Offset;
 use holdfast_log::{OrderedLog, ReadError, StreamId};
 
+use super::begin::{self, Begun};
 use super::{Phase, Role, Step, Worker, WorkerConfig, checkpoint, tick};
 use crate::anchor::{Anchor, record_hash};
-use crate::machine::{Machine, Restoring};
+use crate::machine::Machine;
 use crate::stop::StopReason;
-use crate::store::{CheckpointStore, PageVisitor, StoreError};
+use crate::store::CheckpointStore;
 use crate::tail::OutputTail;
 
 impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     /// Begins with the last checkpoint in `store`, or without one at the beginning of the log.
     ///
-    /// A damaged checkpoint is replaced by the last verified one, or by the log if that still reaches back to its beginning.
+    /// Where `store` knows a newer one elsewhere, that is preferred. A checkpoint that is missing, damaged or too old for what the
+    /// log still has is replaced by the newest stand-in that is not, or by the log if that reaches back to its beginning.
     ///
     /// # Errors
     /// [`StopReason`] if checkpoint and log do not belong together.
@@ -34,33 +36,8 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             log.resume(decisions);
         }
         let beginning = Anchor::beginning(log.log_id(), log.partitions(M::COMMANDS));
-        // The log is looked at after the checkpoint: an owner that goes on may write another one meanwhile.
-        let written = store.anchor();
-        let marks = log.watermarks(commands);
-        // Before anything is loaded: a checkpoint of another log is not one that is damaged.
-        if let Ok(Some(written)) = written {
-            check_anchor(&written, &beginning, marks.low, marks.end)?;
-        }
-        let loaded = load::<M>(machine, |visit| store.load(visit));
-        let damage = loaded.as_ref().err().filter(|error| error.is_damage()).map(ToString::to_string);
-        let (state, anchor) = match loaded {
-            Ok(Some(loaded)) => loaded,
-            Ok(None) if marks.low == Offset(0) => (M::fresh(machine), beginning.clone()),
-            Ok(None) => {
-                older::<M>(machine, &mut store).unwrap_or_else(|| (M::fresh(machine), beginning.clone()))
-            }
-            Err(error) if error.is_damage() => match older::<M>(machine, &mut store) {
-                Some(loaded) => loaded,
-                None if marks.low == Offset(0) => {
-                    store.begin_whole();
-                    (M::fresh(machine), beginning.clone())
-                }
-                None => {
-                    return Err(StopReason::CheckpointLost { damage: error.to_string(), low: marks.low });
-                }
-            },
-            Err(error) => return Err(error.into()),
-        };
+        let Begun { machine: state, anchor, damage } =
+            begin::begin::<M>(machine, &beginning, &mut store, || log.watermarks(commands))?;
         // In this order: every output that is in the log by now comes from a command that is.
         let tail_end = log.watermarks(decisions).end;
         let marks = log.watermarks(commands);
@@ -143,30 +120,6 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         }
         Ok(Step { progressed: whole, wake_at: None })
     }
-}
-
-/// The machine of the verified checkpoint, if one is kept and can be read, to stand in for the last one.
-fn older<M: Machine>(config: &M::Config, store: &mut impl CheckpointStore) -> Option<(M, Anchor)> {
-    let (mut machine, anchor) = load::<M>(config, |visit| store.load_verified(visit)).ok()??;
-    // What the store has of the last one is of no use.
-    store.begin_whole();
-    machine.write_whole_checkpoint_next();
-    Some((machine, anchor))
-}
-
-/// Builds a machine from the checkpoint that `read` hands out page by page, and makes sure that it is the one saved.
-pub(crate) fn load<M: Machine>(
-    config: &M::Config,
-    read: impl FnOnce(&mut PageVisitor<'_>) -> Result<Option<Anchor>, StoreError>,
-) -> Result<Option<(M, Anchor)>, StoreError> {
-    let mut restore = M::restore(config);
-    let anchor = read(&mut |kind, number, bytes| restore.page(kind, number, bytes))?;
-    let Some(anchor) = anchor else { return Ok(None) };
-    let machine = restore.finish()?;
-    if machine.digest() != anchor.digest {
-        return Err(StoreError::Damaged("the anchor names another digest than its state has".to_owned()));
-    }
-    Ok(Some((machine, anchor)))
 }
 
 /// Whether a checkpoint may be from this log; its last record is compared later.

@@ -50,7 +50,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             return Ok(again.map(|at| at.max(wall.plus_ms(1))));
         }
         self.tick.last_sent = Some(wall);
-        match self.log.append(self.commands(), Bytes::from(M::tick(wall, self.log.log_id()))) {
+        match self.log.append(self.commands(), Bytes::from(self.machine.tick(wall, self.log.log_id()))) {
             Ok(ticket) => {
                 self.tick.under_way = Some(ticket);
                 Ok(None)

@@ -40,6 +40,7 @@ pub(super) fn id(n: u8) -> ReservationId {
 
 /// A model and the real machine beside it, and the next record's time. What a case expects of the one it expects of both.
 pub(super) struct Script {
+    pub(super) settings: Settings,
     pub(super) model: Model,
     real: RealMachine,
     offset: u64,
@@ -62,9 +63,27 @@ impl Script {
 
     /// The same for the first of so many partitions.
     pub(super) fn of_partitions(partitions: u32) -> Self {
-        let settings = Settings { partition: PartitionId(0), partitions, log_id: LOG };
+        Self::of_settings(Settings {
+            partition: PartitionId(0),
+            partitions,
+            log_id: LOG,
+            control_secret: None,
+        })
+    }
+
+    /// A machine with a control key.
+    pub(super) fn with_key(secret: [u8; 32]) -> Self {
+        Self::of_settings(Settings {
+            partition: PartitionId(0),
+            partitions: 1,
+            log_id: LOG,
+            control_secret: Some(secret),
+        })
+    }
+
+    fn of_settings(settings: Settings) -> Self {
         let (model, real) = (Model::new(settings), RealMachine::new(settings));
-        Self { model, real, offset: 0, time: BASE, next_command_id: 200 }
+        Self { settings, model, real, offset: 0, time: BASE, next_command_id: 200 }
     }
 
     /// An open sale `s` of these SKUs with this stock, at time 0.
@@ -89,10 +108,25 @@ impl Script {
         let mut batch = Batch::default();
         batch.builder.start(IntakeId(3), RequestTag(40));
         fill(&mut batch);
-        let mut bytes = batch.builder.bytes().to_vec();
-        let skus: Vec<&str> = batch.skus.iter().map(String::as_str).collect();
-        put_dictionary(&mut bytes, &skus);
+        let mut bytes = batch.bytes();
+        if let Some(secret) = self.settings.control_secret {
+            self.settings.sign(&secret, &mut bytes);
+        }
         self.raw(&bytes)
+    }
+
+    /// A record with a code of somebody else's making.
+    pub(super) fn send_as(
+        &mut self,
+        fill: impl FnOnce(&mut Batch),
+        sign: impl FnOnce(Settings, &mut Vec<u8>),
+    ) -> Expected {
+        let mut batch = Batch::default();
+        batch.builder.start(IntakeId(3), RequestTag(40));
+        fill(&mut batch);
+        let mut bytes = batch.bytes();
+        sign(self.settings, &mut bytes);
+        self.raw(&bytes).expect("the partition goes on").unwrap_or_default()
     }
 
     pub(super) fn raw(&mut self, bytes: &[u8]) -> Result<Option<Expected>, Stopped> {
@@ -218,6 +252,13 @@ impl Script {
 }
 
 impl Batch {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.builder.bytes().to_vec();
+        let skus: Vec<&str> = self.skus.iter().map(String::as_str).collect();
+        put_dictionary(&mut bytes, &skus);
+        bytes
+    }
+
     fn sku(&mut self, sku: &str) -> u32 {
         let at = self.skus.iter().position(|known| known == sku).unwrap_or_else(|| {
             self.skus.push(sku.to_owned());

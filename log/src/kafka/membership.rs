@@ -1,0 +1,164 @@
+//! Who owns which partition: a consumer group that is used for membership and nothing else.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use holdfast_contracts::{Offset, PartitionId};
+
+use super::{KafkaConfig, KafkaError};
+
+/// How a process takes part in the ownership of partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MembershipConfig {
+    /// The group. [`MembershipConfig::new`] takes `holdfast-sequencer`; the topic prefix is put before it.
+    pub group: String,
+    /// A name that stays with this process over restarts. With it, a process that comes back within the session
+    /// time-out keeps its partitions. Two processes with the same name fence each other.
+    pub instance_id: Option<String>,
+    /// After so long without a sign of life the partitions go to others. Default 10 s.
+    pub session_timeout: Duration,
+    /// How long the owner may take to release a partition that goes to another. Default 5 s.
+    pub release_timeout: Duration,
+    /// How often the offsets given to [`Membership::commit`] are sent. Default 1 s.
+    pub commit_every: Duration,
+    /// How long dropping a membership may take. Default 3 s.
+    pub close_timeout: Duration,
+}
+
+/// Tells one assignment from another: rises with every one that this process gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub u64);
+
+/// What happened to the ownership of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberEvent {
+    /// This process owns the partition.
+    Assigned {
+        /// The partition.
+        partition: PartitionId,
+        /// Names this ownership.
+        generation: Generation,
+    },
+    /// The partition goes to another process as soon as [`Membership::release`] is called, or the release time-out is
+    /// over.
+    Revoked {
+        /// The partition.
+        partition: PartitionId,
+        /// The ownership that ends.
+        generation: Generation,
+    },
+    /// The partition may belong to another process already.
+    Lost {
+        /// The partition.
+        partition: PartitionId,
+        /// The ownership that has ended.
+        generation: Generation,
+    },
+    /// Another process uses the same instance id. This one is out of the group for good.
+    Fenced,
+    /// Membership does not work any more and must be joined again.
+    Failed {
+        /// What went wrong, for people.
+        reason: String,
+    },
+    /// The group was left, as asked.
+    Left,
+}
+
+/// What a membership has seen so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MembershipNumbers {
+    /// Times that partitions were given or taken.
+    pub rebalances: u64,
+    /// The partitions that are owned.
+    pub assigned: BTreeMap<PartitionId, Generation>,
+    /// The group's own generation, as the brokers count it. None before the group was joined.
+    pub group_generation: Option<u32>,
+    /// Commits of offsets that failed.
+    pub commit_failures: u64,
+    /// The last thing that went wrong with the brokers, for people.
+    pub last_error: Option<String>,
+}
+
+/// A place in the group. Dropping it ends the membership without leaving the group if there is an instance id, so that
+/// a process that restarts at once keeps its partitions.
+#[derive(Debug)]
+pub struct Membership {}
+
+impl MembershipConfig {
+    /// The group of the sequencers, without an instance id.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Default for MembershipConfig {
+    fn default() -> Self {
+        Self {
+            group: "holdfast-sequencer".to_owned(),
+            instance_id: None,
+            session_timeout: Duration::from_secs(10),
+            release_timeout: Duration::from_secs(5),
+            commit_every: Duration::from_secs(1),
+            close_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Membership {
+    /// Joins the group. `waker` is woken whenever there is an event to take.
+    ///
+    /// Returns at once; partitions come as events.
+    ///
+    /// # Errors
+    /// If the configuration does not work.
+    pub fn join(
+        config: &KafkaConfig,
+        membership: MembershipConfig,
+        waker: Waker,
+    ) -> Result<Self, KafkaError> {
+        let _ = (config, membership, waker);
+        unimplemented!()
+    }
+
+    /// The next event, if there is one at hand.
+    #[must_use]
+    pub fn try_next(&self) -> Option<MemberEvent> {
+        unimplemented!()
+    }
+
+    /// The next event, waiting for it until `deadline`.
+    #[must_use]
+    pub fn next_until(&self, deadline: Instant) -> Option<MemberEvent> {
+        let _ = deadline;
+        unimplemented!()
+    }
+
+    /// Says that this process does nothing more on behalf of that ownership. Needed after [`MemberEvent::Revoked`] to
+    /// hand over at once; ignored if the ownership has ended.
+    pub fn release(&self, partition: PartitionId, generation: Generation) {
+        let _ = (partition, generation);
+        unimplemented!()
+    }
+
+    /// Notes the offset of the next record that is to be applied. Sent once in a while, for tools that show lag; nothing
+    /// is ever read from there.
+    pub fn commit(&self, partition: PartitionId, next: Offset) {
+        let _ = (partition, next);
+        unimplemented!()
+    }
+
+    /// Leaves the group for a planned hand-over: every partition is revoked, and when the last is released others own
+    /// them at once, with an instance id too. [`MemberEvent::Left`] is the last event.
+    pub fn leave(&self) {
+        unimplemented!()
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn numbers(&self) -> MembershipNumbers {
+        unimplemented!()
+    }
+}
