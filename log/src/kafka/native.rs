@@ -38,6 +38,14 @@ impl Fault {
         Self { code: code as i32, text: error_text(code) }
     }
 
+    /// Whether the answer is that somebody else leads the partition, or nobody.
+    pub(super) const fn is_about_leader(&self) -> bool {
+        const NOT_LEADER: i32 = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION as i32;
+        const NO_LEADER: i32 = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE as i32;
+        const NOT_AVAILABLE: i32 = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE as i32;
+        matches!(self.code, NOT_LEADER | NO_LEADER | NOT_AVAILABLE)
+    }
+
     fn check(code: sys::rd_kafka_resp_err_t) -> Result<(), Self> {
         if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
             Ok(())

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -25,6 +26,8 @@ use crate::port::{
 
 /// Readers of one stream that may be at different places at the same time.
 pub(super) const FEEDS_MAX: usize = 4;
+/// How long to wait before asking again who leads a partition.
+const LEADER_PAUSE: Duration = Duration::from_millis(20);
 /// Memory of a feed that is not the one farthest ahead.
 const TRAILING_BYTES_MAX: usize = 1 << 20;
 
@@ -122,8 +125,7 @@ impl Stream {
     /// Asks the leader for the ends.
     pub(super) fn refresh(&self, shared: &Shared, timeout: Duration) -> Result<Watermarks, Fault> {
         let known = self.end.load(Ordering::Acquire);
-        let (low, end) =
-            shared.askers[self.id.topic.code() as usize].query_ends(self.partition(), timeout)?;
+        let (low, end) = self.query_ends(shared, timeout)?;
         if end < known {
             // Only a later append could have moved it since the leader answered, and that moves it up.
             self.end.store(end, Ordering::Release);
@@ -135,6 +137,18 @@ impl Stream {
         }
         self.heard((Some(low), Some(end)));
         Ok(self.watermarks())
+    }
+
+    fn query_ends(&self, shared: &Shared, timeout: Duration) -> Result<(u64, u64), Fault> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match shared.askers[self.id.topic.code() as usize].query_ends(self.partition(), left) {
+                // The brokers are between two leaders, or have yet to hear who it is.
+                Err(fault) if fault.is_about_leader() && left > LEADER_PAUSE => thread::sleep(LEADER_PAUSE),
+                answer => return answer,
+            }
+        }
     }
 
     pub(super) fn append(&self, shared: &Arc<Shared>, payload: &Bytes) -> Result<Ticket, AppendError> {
