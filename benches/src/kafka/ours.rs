@@ -6,15 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use holdfast_benches::clock::{process_cpu, since, thread_times};
 use holdfast_benches::pipeline::{ONLY, Result};
 use holdfast_contracts::LogId;
 use holdfast_contracts::decision::{Outcome, decode_decisions};
 use holdfast_core::{Machine, MachineConfig};
-use holdfast_engine::{PartitionState, Sequencer, SequencerConfig, WorkerConfig, rocks::CheckpointDb};
+use holdfast_engine::{
+    PartitionState, PartitionStatus, Sequencer, SequencerConfig, WorkerConfig, rocks::CheckpointDb,
+};
 use holdfast_log::{KafkaConfig, KafkaLog, KafkaLogOptions, Layout, OrderedLog, Topic};
 
 use super::broker::{Broker, PATIENCE};
+use super::passthrough::Run;
 use super::producing::Counting;
+use crate::group::Setup;
 
 /// The topics of one log of one partition, which no other run had.
 pub(crate) struct Topics<'a> {
@@ -39,11 +44,11 @@ impl<'a> Topics<'a> {
     }
 
     pub(crate) fn commands(&self) -> String {
-        self.config.topic_name(Topic::InventoryCommands)
+        self.config.topic(Topic::InventoryCommands)
     }
 
     pub(crate) fn decisions(&self) -> String {
-        self.config.topic_name(Topic::InventoryDecisions)
+        self.config.topic(Topic::InventoryDecisions)
     }
 
     /// Opens the log on them, as each process does for itself.
@@ -62,6 +67,32 @@ impl<'a> Topics<'a> {
             producer.serve();
         }
         producer.drain()
+    }
+
+    /// Lets a sequencer decide all commands that wait in the topic, and looks at the decisions afterwards. The clock runs
+    /// from the moment at which the sequencer has its memory and begins to read, until the last decision is acknowledged.
+    pub(crate) fn decide(
+        &self,
+        setup: &Setup,
+        opening: &[Bytes],
+        records: &[Bytes],
+        commands: u64,
+    ) -> Result<Run> {
+        let all = (opening.len() + records.len()) as u64;
+        let directory = tempfile::tempdir_in(&setup.directory)?;
+        let deciding = Deciding::start(self.open()?, directory.path(), usize::try_from(commands)?)?;
+        deciding.wait_until_loaded()?;
+        let (broker_cpu, threads) = (self.broker.cpu()?, thread_times());
+        let (start, cpu) = (Instant::now(), process_cpu());
+        deciding.wait_for(all)?;
+        let (wall, client_cpu) = (start.elapsed(), process_cpu().saturating_sub(cpu));
+        let (broker_cpu, threads) = (self.broker.cpu()?.saturating_sub(broker_cpu), since(&threads));
+        deciding.stop();
+        let verdict = self.verdict(all)?;
+        if (verdict.granted, verdict.refused) != (commands, 0) {
+            return Err(format!("of {commands} requests {} were granted", verdict.granted).into());
+        }
+        Ok(Run { commands, wall, client_cpu, broker_cpu, threads })
     }
 
     /// Counts the requests granted and refused in the decisions, which must follow one another without a gap.
@@ -131,19 +162,30 @@ impl Deciding {
         Ok(Self { log, sequencer })
     }
 
+    /// Waits until it has read its checkpoint, if there is one, and has its memory.
+    fn wait_until_loaded(&self) -> Result<()> {
+        self.wait_until("nothing was loaded", |status| status.state.name() != "loading")
+    }
+
     /// Waits until so many records are decided and the decisions are acknowledged.
     pub(crate) fn wait_for(&self, records: u64) -> Result<()> {
+        self.wait_until("not everything was decided", |status| {
+            status.next_offset.0 >= records && status.outputs_unacknowledged == 0 && status.is_live()
+        })
+    }
+
+    fn wait_until(&self, otherwise: &str, done: impl Fn(&PartitionStatus) -> bool) -> Result<()> {
         let deadline = Instant::now() + 2 * PATIENCE;
         loop {
             let status = self.sequencer.statuses().remove(0);
+            if done(&status) {
+                return Ok(());
+            }
             if let PartitionState::Stopped(reason) = &status.state {
                 return Err(format!("the partition stopped: {reason}").into());
             }
-            if status.next_offset.0 >= records && status.outputs_unacknowledged == 0 && status.is_live() {
-                return Ok(());
-            }
             if Instant::now() > deadline {
-                return Err(format!("{} of {records} records were decided", status.next_offset).into());
+                return Err(format!("{otherwise}, only up to record {}", status.next_offset).into());
             }
             std::thread::sleep(Duration::from_millis(1));
         }

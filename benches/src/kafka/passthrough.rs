@@ -1,8 +1,9 @@
 //! The bare baseline: records go from one topic to another through the client library, and nothing is decided.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use holdfast_benches::clock::{per_second, process_cpu};
+use holdfast_benches::clock::{per_second, process_cpu, since, thread_times};
 use holdfast_benches::pipeline::Result;
 use holdfast_benches::work::splitmix64;
 use rdkafka::Message;
@@ -23,7 +24,7 @@ pub(crate) struct Shape {
 }
 
 /// What a run took.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Run {
     /// Commands that went through.
     pub(crate) commands: u64,
@@ -33,11 +34,18 @@ pub(crate) struct Run {
     pub(crate) client_cpu: Duration,
     /// Processor time of the broker meanwhile.
     pub(crate) broker_cpu: Duration,
+    /// Processor time of this process by name of thread.
+    pub(crate) threads: BTreeMap<String, Duration>,
 }
 
 impl Run {
     pub(crate) fn per_second(&self) -> f64 {
         per_second(self.commands, self.wall)
+    }
+
+    /// The same for the threads of this process that bear a name.
+    pub(crate) fn thread_us(&self, name: &str) -> f64 {
+        self.threads.get(name).map_or(0.0, |cpu| cpu.as_secs_f64() * 1e6 / self.commands.max(1) as f64)
     }
 
     /// Microseconds of processor time for a command, by client and broker together.
@@ -89,7 +97,7 @@ fn write_command(record: &mut Vec<u8>, number: u64, bytes: usize) {
 pub(crate) fn carry(broker: &Broker, from: &str, to: &str, records: u64, commands: u64) -> Result<Run> {
     let producer = Counting::quiet(broker)?;
     producer.warm_up(to)?;
-    let broker_cpu = broker.cpu()?;
+    let (broker_cpu, threads) = (broker.cpu()?, thread_times());
     let (start, cpu) = (Instant::now(), process_cpu());
     let consumer = broker.consumer(from, 0)?;
     let (mut carried, mut progress) = (0, start);
@@ -114,7 +122,8 @@ pub(crate) fn carry(broker: &Broker, from: &str, to: &str, records: u64, command
     if producer.delivered() != records + 1 {
         return Err(format!("{} of {records} records were acknowledged", producer.delivered()).into());
     }
-    Ok(Run { commands, wall, client_cpu, broker_cpu: broker.cpu()?.saturating_sub(broker_cpu) })
+    let broker_cpu = broker.cpu()?.saturating_sub(broker_cpu);
+    Ok(Run { commands, wall, client_cpu, broker_cpu, threads: since(&threads) })
 }
 
 #[cfg(test)]
@@ -136,7 +145,13 @@ mod tests {
     #[test]
     fn processor_time_is_told_per_command() {
         let second = Duration::from_secs(1);
-        let run = Run { commands: 1_000_000, wall: second * 2, client_cpu: second * 3, broker_cpu: second };
+        let run = Run {
+            commands: 1_000_000,
+            wall: second * 2,
+            client_cpu: second * 3,
+            broker_cpu: second,
+            ..Run::default()
+        };
         assert_eq!((run.per_second(), run.client_us(), run.broker_us()), (500_000.0, 3.0, 1.0));
         assert_eq!(run.cpu_us(), 4.0);
     }

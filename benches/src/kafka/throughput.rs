@@ -1,15 +1,14 @@
 //! Commands that wait in a topic, as fast as they go: decided by the sequencer, and carried by the bare client library
 //! from one topic to another.
 
-use std::time::Instant;
+use std::collections::BTreeSet;
 
-use bytes::Bytes;
-use holdfast_benches::clock::{median, process_cpu};
+use holdfast_benches::clock::median;
 use holdfast_benches::pipeline::Result;
 use holdfast_benches::work::{Kind, Work};
 
 use super::broker::Broker;
-use super::ours::{Deciding, Topics};
+use super::ours::Topics;
 use super::passthrough::{Run, Shape, carry, fill_shape};
 use crate::group::Setup;
 use crate::row::{Goal, Measured, Row};
@@ -54,6 +53,11 @@ pub(crate) fn middle(runs: &[Run], of: impl Fn(&Run) -> f64) -> f64 {
 /// What is worth knowing about runs.
 fn described(row: Measured, runs: &[Run]) -> Measured {
     let speeds = || runs.iter().map(Run::per_second);
+    let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.threads.keys()).collect();
+    let row = names.iter().fold(row, |row, name| {
+        let label = format!("cpu_us_of_{}", name.replace([' ', ':', '-'], "_"));
+        row.with(&label, middle(runs, |run| run.thread_us(name)))
+    });
     row.with("slowest", speeds().fold(f64::INFINITY, f64::min))
         .with("fastest", speeds().fold(0.0, f64::max))
         .with("runs", runs.len())
@@ -71,32 +75,6 @@ const fn commands(setup: &Setup, shape: Shape) -> u64 {
     if shape.per_record == 1 { setup.size(2_000_000, 100_000) } else { setup.size(6_000_000, 200_000) }
 }
 
-/// A sequencer that finds all commands waiting, from its start to the acknowledgement of the last decision.
-fn decide(
-    setup: &Setup,
-    broker: &Broker,
-    topics: &Topics<'_>,
-    opening: &[Bytes],
-    records: &[Bytes],
-    commands: u64,
-) -> Result<Run> {
-    let all = (opening.len() + records.len()) as u64;
-    let directory = tempfile::tempdir_in(&setup.directory)?;
-    let log = topics.open()?;
-    let broker_cpu = broker.cpu()?;
-    let (start, cpu) = (Instant::now(), process_cpu());
-    let deciding = Deciding::start(log, directory.path(), usize::try_from(commands)?)?;
-    deciding.wait_for(all)?;
-    let (wall, client_cpu) = (start.elapsed(), process_cpu().saturating_sub(cpu));
-    let broker_cpu = broker.cpu()?.saturating_sub(broker_cpu);
-    deciding.stop();
-    let verdict = topics.verdict(all)?;
-    if (verdict.granted, verdict.refused) != (commands, 0) {
-        return Err(format!("of {commands} requests {} were granted", verdict.granted).into());
-    }
-    Ok(Run { commands, wall, client_cpu, broker_cpu })
-}
-
 /// One run of each kind with so many commands in a record.
 fn round(setup: &Setup, broker: &Broker, shape: Shape, runs: &mut Runs) -> Result<()> {
     let commands = commands(setup, shape);
@@ -110,7 +88,7 @@ fn round(setup: &Setup, broker: &Broker, shape: Shape, runs: &mut Runs) -> Resul
     let written = work.records(commands, shape.per_record);
     let topics = Topics::make(broker)?;
     topics.fill(&opening, &written)?;
-    runs.ours.push(decide(setup, broker, &topics, &opening, &written, commands)?);
+    runs.ours.push(topics.decide(setup, &opening, &written, commands)?);
     broker.create("bench.target")?;
     let all = (opening.len() + written.len()) as u64;
     runs.same.push(carry(broker, &topics.commands(), "bench.target", all, commands)?);
