@@ -1,4 +1,4 @@
-//! Who may give orders to a partition: the authentication code of control records.
+//! Who may send control commands to a partition: the authentication code of control records.
 //!
 //! Buyers' commands and operators' commands share a topic, and whoever may write to it may write anything. So a record
 //! that lets time pass, sets stock, moves a sale or activates rules ends with a code that only a holder of the control

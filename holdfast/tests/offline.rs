@@ -350,7 +350,7 @@ fn completions_and_usage_errors_follow_the_rules_of_the_shell() {
 fn a_control_key_is_made_once_shown_by_its_fingerprint_and_not_for_the_embedded_log() {
     let directory = tempfile::tempdir().expect("a directory");
     let (key, settings) = (directory.path().join("control.key"), directory.path().join("holdfast.toml"));
-    std::fs::write(&settings, format!("control_key_file = {key:?}\n")).expect("written");
+    fs::write(&settings, format!("control_key_file = {key:?}\n")).expect("written");
     let data = directory.path().join("data");
     let settings = settings.to_str().expect("text");
     let ask = |arguments: &[&str]| run(&data, &[&["--config", settings], arguments].concat());
@@ -360,11 +360,11 @@ fn a_control_key_is_made_once_shown_by_its_fingerprint_and_not_for_the_embedded_
     let made = ask(&["control-key", "create"]).json();
     assert_eq!(made["fingerprint"].as_str().map(str::len), Some(32), "{made}");
     assert_eq!(ask(&["control-key", "show"]).json(), made);
-    let secret = std::fs::read(&key).expect("it is there");
+    let secret = fs::read(&key).expect("it is there");
     assert_eq!(secret.len(), 32);
     let again = ask(&["control-key", "create"]);
     assert_eq!((again.code, again.problem()["code"].as_str()), (1, Some("CONTROL_KEY_EXISTS")));
-    assert_eq!(std::fs::read(&key).expect("it is there"), secret);
+    assert_eq!(fs::read(&key).expect("it is there"), secret);
 
     let up = ask(&["up", "--listen", "127.0.0.1:0"]);
     assert_eq!(up.code, 2, "{up:?}");

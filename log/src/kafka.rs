@@ -3,7 +3,6 @@
 //! What is Kafka's stays in here: no type of the client library shows in a public function.
 
 mod admin;
-mod calls;
 mod config;
 pub mod dead_letters;
 mod error;
@@ -11,6 +10,7 @@ mod feed;
 pub mod identity;
 mod keeper;
 mod lanes;
+mod library;
 mod log;
 mod log_id;
 pub mod membership;

@@ -74,17 +74,16 @@ pub trait OrderedLog: Send + Sync {
     /// If the stream does not exist.
     fn watermarks(&self, stream: StreamId) -> Watermarks;
 
-    /// Asks whoever keeps the log where the stream begins and ends. May block for a round trip; afterwards
-    /// [`watermarks`](Self::watermarks) says at least that. Of use where a stale end would be wrong: a log that other
-    /// processes append to may have grown without this one knowing.
+    /// Asks whoever keeps the log where the stream begins and ends, for callers that a stale answer would mislead. May block
+    /// for one round trip; afterwards [`watermarks`](Self::watermarks) is at least as fresh.
     ///
     /// # Errors
     ///
-    /// If it could not be asked.
+    /// [`ReadError::Io`] if nobody answers. An adapter that always knows does not fail.
     ///
     /// # Panics
     ///
-    /// A log that this process keeps alone has nobody to ask, and panics like `watermarks` if there is no such stream.
+    /// If the stream does not exist.
     fn refresh(&self, stream: StreamId) -> Result<Watermarks, ReadError> {
         Ok(self.watermarks(stream))
     }

@@ -7,6 +7,7 @@
 mod control;
 mod slot;
 mod stream;
+mod view;
 
 use std::{
     io,
@@ -29,6 +30,7 @@ pub use control::Survivors;
 use slot::{AlwaysDurable, Slot};
 pub use stream::Reading;
 use stream::{InFlight, SimStream};
+pub use view::View;
 
 /// Which real adapter is imitated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use holdfast_log::ReadError;
+
 use crate::keys::KeyError;
 
 /// Why an intake cannot start.
@@ -23,6 +25,9 @@ pub enum IntakeError {
         #[source]
         source: io::Error,
     },
+    /// The log cannot be asked where it ends.
+    #[error("the log cannot be asked")]
+    Log(#[from] ReadError),
     /// A thread or its runtime could not be started.
     #[error("a thread could not be started")]
     Thread(#[source] io::Error),

@@ -18,6 +18,10 @@
 //! commands: if both get the same key at the same time, one may refuse by its gate what the other's command is granted
 //! a moment later, when units come back in between. The key then stands for the grant.
 //!
+//! Where another process decides, the machine that is asked only follows the log. It is not asked before it has applied
+//! whatever this process has told of. And a gate also closes when the decisions for another process's buyers say that nothing is
+//! left.
+//!
 //! # Keys used elsewhere
 //!
 //! A machine remembers the ids of its own partition. A key that was used for a SKU of one partition and comes again with
@@ -54,6 +58,7 @@ pub(crate) struct Progress {
 struct LaneProgress {
     taken: AtomicU64,
     answered: AtomicU64,
+    decided: AtomicU64,
 }
 
 impl Progress {
@@ -73,6 +78,20 @@ impl Progress {
     /// Commands before this tag were answered, or never will be.
     pub(crate) fn set_answered(&self, shard: usize, partition: usize, tag: u64) {
         self.lane(shard, partition).answered.store(tag, Ordering::Release);
+    }
+
+    /// Decisions about all commands before this one were read.
+    pub(crate) fn set_decided(&self, shard: usize, partition: usize, before: Offset) {
+        self.lane(shard, partition).decided.store(before.0, Ordering::Release);
+    }
+
+    /// A machine that is asked must have applied the commands before this one: this process has told what was decided about
+    /// them. A machine that decides has; one that only follows may be a little behind.
+    pub(crate) fn told(&self, partition: PartitionId) -> Offset {
+        let place = partition.0 as usize;
+        let shards = self.lanes.len() / self.partitions;
+        let decided = |shard| self.lane(shard, place).decided.load(Ordering::Acquire);
+        Offset((0..shards).map(decided).max().unwrap_or(0))
     }
 
     /// What every thread has taken for the partition by now.
@@ -173,14 +192,18 @@ impl Gate {
     }
 }
 
-/// Lets the machine look at the questions.
+/// Lets the machine look at the questions. `None` if it has not applied the commands before `told` yet.
 pub(crate) fn verdicts(
     machine: Option<&Machine>,
     status: &PartitionStatus,
     partition: PartitionId,
+    told: Offset,
     questions: &[Question],
-) -> Vec<Verdict> {
-    let Some(machine) = machine else { return vec![Verdict::Proceed; questions.len()] };
+) -> Option<Vec<Verdict>> {
+    let Some(machine) = machine else { return Some(vec![Verdict::Proceed; questions.len()]) };
+    if status.next_offset < told {
+        return None;
+    }
     let seen = Offset(status.next_offset.0.saturating_sub(1));
     let position = Position { partition, offset: seen, index: 0 };
     // Nearly always all ask about the same SKU.
@@ -199,5 +222,5 @@ pub(crate) fn verdicts(
         let refused = is_sold_out && !machine.remembers(*id);
         verdicts.push(if refused { Verdict::SoldOut(position) } else { Verdict::Proceed });
     }
-    verdicts
+    Some(verdicts)
 }

@@ -18,14 +18,37 @@ pub(crate) enum Condition {
     Stopped = 2,
     /// There is no room for new commands.
     Full = 3,
+    /// Commands are taken, and nobody decides them.
+    Undecided = 4,
+    /// What is known of it is too old.
+    Behind = 5,
 }
 
 impl Condition {
+    /// Whether commands may be sent: they will be decided, sooner or later.
+    pub(crate) const fn takes_commands(self) -> bool {
+        matches!(self, Self::Good | Self::Undecided | Self::Behind)
+    }
+
+    /// What is in the way, in a word or two.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Good => "good",
+            Self::Stopped => "stopped",
+            Self::Full => "full",
+            Self::Undecided => "undecided",
+            Self::Behind => "behind",
+        }
+    }
+
     fn from_code(code: u8) -> Self {
         match code {
             1 => Self::Good,
             2 => Self::Stopped,
             3 => Self::Full,
+            4 => Self::Undecided,
+            5 => Self::Behind,
             _ => Self::Starting,
         }
     }

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use holdfast_contracts::PartitionId;
 use holdfast_core::Machine;
 use holdfast_engine::Sequencer;
-use holdfast_log::OrderedLog;
+use holdfast_log::{OrderedLog, StreamId, Topic};
 use tokio::sync::watch;
 
 use crate::config::IntakeConfig;
@@ -37,7 +38,8 @@ impl Intake {
     /// fresh one, and trusts its clock; [`Intake::wait_until_ready`] waits for that.
     ///
     /// # Errors
-    /// [`IntakeError`] when the settings do not fit, a key cannot be used, or the address cannot be listened to.
+    /// [`IntakeError`] when the settings do not fit, a key cannot be used, the log cannot be asked, or the address cannot be
+    /// listened to.
     pub fn start(
         log: Arc<dyn OrderedLog>,
         sequencer: Arc<Sequencer<Machine>>,
@@ -60,6 +62,10 @@ impl Intake {
         config.validate()?;
         let shards = usize::from(config.shards.get());
         let (address, listeners) = listen::bind(config.listen, shards)?;
+        // Every thread begins with the decisions that come from now on; a log that is elsewhere has to be asked where that is.
+        for partition in 0..log.partitions(Topic::InventoryDecisions) {
+            log.refresh(StreamId::inventory_decisions(PartitionId(partition)))?;
+        }
         let shared = Arc::new(Shared::new(log, sequencer, config, watched)?);
         let (stage, _) = watch::channel(Stage::Serving);
         let intake = Self { shared, address, stage, threads: Mutex::default() };

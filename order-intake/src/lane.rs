@@ -1,18 +1,21 @@
 //! What one thread sends to one partition. Batches form by themselves: whatever comes while records are being written
 //! makes up the next one.
 
+mod order;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_contracts::command::BatchBuilder;
-use holdfast_contracts::decision::{DecisionBatch, decode_decisions};
-use holdfast_contracts::{ControlKey, IntakeId, Offset, OutSeq, PartitionId, Position, RequestTag};
+use holdfast_contracts::decision::{DecisionBatch, Outcome, decode_decisions, split_chain};
+use holdfast_contracts::{ControlKey, IntakeId, Offset, PartitionId, Position, RequestTag};
 use holdfast_engine::{ReaderMark, ReaderMarks};
 use holdfast_log::{AppendError, AppendFailure, OrderedLog, ReadError, Record, StreamId, Ticket};
 
 use crate::answer::{self, NotWritten, Reply};
 use crate::waiters::{WaiterKey, Waiters};
+use order::{Order, Place};
 
 /// Bytes of decisions read at once.
 const READ_BYTES_MAX: usize = 1 << 20;
@@ -48,12 +51,13 @@ pub(crate) struct Lane {
     read_from: Offset,
     /// Keeps the log from forgetting decisions that were not read yet. None once they cannot be read on.
     mark: Option<ReaderMark>,
-    last_seq: Option<OutSeq>,
+    order: Order,
     records: Vec<Record>,
     /// The decisions cannot be read on.
     broken: bool,
     /// Another process sends commands to this partition.
     strangers: bool,
+    decided: Offset,
     pub(crate) sent: Sent,
 }
 
@@ -94,10 +98,11 @@ impl Lane {
             control_key,
             read_from,
             mark: Some(readers.enter(decisions, read_from)),
-            last_seq: None,
+            order: Order::default(),
             records: Vec::new(),
             broken: false,
             strangers: false,
+            decided: Offset(0),
             sent: Sent::default(),
         }
     }
@@ -128,6 +133,11 @@ impl Lane {
     /// Commands before this tag were answered, or never will be.
     pub(crate) const fn answered_tag(&self) -> u64 {
         self.base
+    }
+
+    /// Decisions about all commands before this one were read.
+    pub(crate) const fn decided_before(&self) -> Offset {
+        self.decided
     }
 
     pub(crate) const fn is_durable(&self, tag: u64) -> bool {
@@ -236,7 +246,8 @@ impl Lane {
         sold_out: &mut dyn FnMut(&str),
     ) {
         let stream = StreamId::inventory_decisions(self.partition);
-        while !self.broken && log.watermarks(stream).end > self.read_from {
+        // Not asked first where the log ends: one that fetches from elsewhere learns that by being read.
+        while !self.broken {
             let mut records = std::mem::take(&mut self.records);
             let read = log.read(stream, self.read_from, READ_BYTES_MAX, &mut records);
             let found = !records.is_empty();
@@ -270,6 +281,12 @@ impl Lane {
             ReadError::Io(_) => {
                 tracing::warn!(partition = self.partition.0, %error, "decisions cannot be read now");
             }
+            // Whoever waits for what is gone hears that it is unknown, as soon as later commands are decided.
+            ReadError::Trimmed { low } if *low > self.read_from => {
+                tracing::error!(partition = self.partition.0, %error, "decisions were forgotten before they were read");
+                self.read_from = *low;
+                self.order = Order::default();
+            }
             _ => {
                 tracing::error!(partition = self.partition.0, %error, "decisions cannot be read any more");
                 self.broken = true;
@@ -278,31 +295,49 @@ impl Lane {
     }
 
     fn take(&mut self, record: &Record, waiters: &mut Waiters, sold_out: &mut dyn FnMut(&str)) {
-        let batch = match decode_decisions(&record.payload) {
-            Ok(batch) => batch,
-            Err(error) => {
-                tracing::error!(partition = self.partition.0, offset = record.offset.0, %error, "not a decision");
-                self.broken = true;
-                return;
-            }
+        let (Ok(batch), Some((_, chain))) = (decode_decisions(&record.payload), split_chain(&record.payload))
+        else {
+            tracing::error!(partition = self.partition.0, offset = record.offset.0, "not a decision");
+            self.broken = true;
+            return;
         };
         let seq = batch.envelope.out_seq;
-        if let Some(last) = self.last_seq {
-            if seq <= last {
+        match self.order.place(seq, chain) {
+            Place::Next => {}
+            Place::Again => return,
+            Place::BeyondGap { is_first } => {
+                if is_first {
+                    tracing::error!(partition = self.partition.0, %seq, "decisions are missing; they must come again");
+                }
                 return;
             }
-            if seq.0 != last.0 + 1 {
-                tracing::error!(partition = self.partition.0, %seq, %last, "decisions are missing");
+            Place::Contradiction => {
+                tracing::error!(partition = self.partition.0, %seq, "two decisions have one number");
                 self.broken = true;
                 return;
             }
         }
-        self.last_seq = Some(seq);
+        self.decided = self.decided.max(batch.envelope.source_offset.next());
         let intake = batch.header.intake_id;
         if intake == self.intake {
             self.answer(&batch, &record.payload, waiters, sold_out);
-        } else if !self.strangers && intake != IntakeId(0) {
-            self.strangers = !self.intakes.contains(&intake);
+        } else if intake != IntakeId(0) && !self.intakes.contains(&intake) {
+            self.strangers = true;
+            self.overhear(&batch, &record.payload, sold_out);
+        }
+    }
+
+    /// Learns from the decisions for another process's buyers what is sold out. One of them is enough: when something is sold out
+    /// nearly all are told so.
+    fn overhear(&self, batch: &DecisionBatch<'_>, payload: &Bytes, sold_out: &mut dyn FnMut(&str)) {
+        let Some(decision) = batch.decisions().next() else { return };
+        if !matches!(decision.outcome, Some(Outcome::Refused { .. })) {
+            return;
+        }
+        let skus: Vec<&str> = batch.skus().collect();
+        let position = Position { partition: self.partition, offset: batch.envelope.source_offset, index: 0 };
+        if let Some(sku) = answer::take(&decision, position, &skus, payload).answer.sold_out() {
+            sold_out(sku);
         }
     }
 
@@ -340,42 +375,4 @@ impl Lane {
 }
 
 #[cfg(test)]
-mod tests {
-    use holdfast_contracts::decision::{BodyWriter, Envelope, write_chain, write_envelope};
-    use holdfast_contracts::{Chain, LogId, LogTime};
-    use holdfast_log::{Layout, SimulatedConfig, SimulatedLog};
-
-    use super::*;
-
-    const ONLY: PartitionId = PartitionId(0);
-    const DECISIONS: StreamId = StreamId::inventory_decisions(ONLY);
-
-    fn decide(log: &SimulatedLog, seq: u64) {
-        let mut record = Vec::new();
-        write_envelope(&mut record, Envelope { source_offset: Offset(seq), out_seq: OutSeq(seq) });
-        BodyWriter::new(&mut record).header(LogTime(1), IntakeId(9), RequestTag(seq));
-        write_chain(&mut record, Chain::default());
-        log.append(DECISIONS, record.into()).expect("the log takes it");
-    }
-
-    #[test]
-    fn what_a_lane_has_not_read_is_kept_for_it() {
-        let log = SimulatedLog::new(SimulatedConfig::new(LogId([1; 16]), Layout::inventory(1).unwrap()));
-        let (readers, mut waiters) = (ReaderMarks::default(), Waiters::new(1));
-        decide(&log, 1);
-        let intakes = Arc::from([IntakeId(1)]);
-        let mut lane = Lane::new(ONLY, IntakeId(1), intakes, 1, None, &log, &readers);
-        assert_eq!(readers.lowest(DECISIONS), Some(Offset(1)), "it reads on from where it began");
-        decide(&log, 2);
-        decide(&log, 3);
-        assert_eq!(readers.lowest(DECISIONS), Some(Offset(1)));
-        lane.read(&log, &mut waiters, &mut |_| {});
-        assert_eq!(readers.lowest(DECISIONS), Some(Offset(3)));
-
-        // One that cannot go on needs nothing any more.
-        decide(&log, 5);
-        lane.read(&log, &mut waiters, &mut |_| {});
-        assert!(lane.is_broken());
-        assert_eq!(readers.lowest(DECISIONS), None);
-    }
-}
+mod tests;

@@ -152,7 +152,7 @@ pub(crate) fn text(
 /// A figure of a partition: name, type, help, value.
 type Figure = (&'static str, &'static str, &'static str, fn(&PartitionStatus) -> u64);
 
-const FIGURES: [Figure; 9] = [
+const FIGURES: [Figure; 16] = [
     ("live", "gauge", "Whether it answers.", |it| u64::from(it.is_live())),
     ("next_offset", "gauge", "The first command not applied.", |it| it.next_offset.0),
     ("decisions_total", "counter", "Decision records derived.", |it| it.out_seq.0),
@@ -163,6 +163,20 @@ const FIGURES: [Figure; 9] = [
     ("checkpoint_bytes", "gauge", "Size of the last checkpoint.", |it| it.checkpoint_bytes),
     ("clock_suspect", "gauge", "Whether log time stands still.", |it| u64::from(it.clock_suspect)),
     ("backlog", "gauge", "Whether due work was carried over.", |it| u64::from(it.backlog)),
+    (
+        "acknowledged_offset",
+        "gauge",
+        "The first command whose decision is not known to be in the log.",
+        |it| it.acknowledged_offset.0,
+    ),
+    ("log_end", "gauge", "The offset after the last command in the log.", |it| it.log_end.0),
+    ("lag_records", "gauge", "Command records in the log that are not applied.", |it| it.lag_records()),
+    ("lag_ms", "gauge", "Age of the oldest command that is not applied, at most.", |it| it.lag_ms),
+    ("stuck", "gauge", "Whether something that should go on does not.", |it| u64::from(it.stuck.is_some())),
+    ("promotions_total", "counter", "Times a standby became active here.", |it| u64::from(it.promotions)),
+    ("handovers_total", "counter", "Times an active worker was taken back here.", |it| {
+        u64::from(it.handovers)
+    }),
     ("rebuilds_total", "counter", "Times it was built again from checkpoint and log.", |it| {
         u64::from(it.rebuilds)
     }),

@@ -30,6 +30,7 @@ use crate::trace::{Trace, Traces};
 use crate::waiters::{Awaited, Waiters};
 use crate::{connection, startup};
 
+pub(crate) use tasks::BEHIND_LOOK;
 pub(crate) use wait::{Wait, not_written};
 
 /// What the threads of an intake do.
@@ -171,7 +172,7 @@ impl Shard {
     /// Refuses what could not be decided now, before anything is written.
     pub(crate) fn admit(&self, partition: PartitionId) -> Result<(), Problem> {
         let health = &self.shared.health;
-        if !health.is_started() || health.partition(partition) != Condition::Good {
+        if !health.is_started() || !health.partition(partition).takes_commands() {
             return Err(Problem::new(&UNAVAILABLE, "The partition of this SKU is not ready."));
         }
         match health.log() {
@@ -246,7 +247,7 @@ impl Shard {
         let may_remember = move |it: &PartitionId| {
             *it != own
                 && self.shared.is_reserved_in(*it)
-                && self.shared.health.partition(*it) == Condition::Good
+                && self.shared.health.partition(*it).takes_commands()
         };
         (0..self.shared.partitions).map(PartitionId).filter(may_remember)
     }
@@ -285,6 +286,12 @@ impl Shard {
             let mut gate = self.gate.borrow_mut();
             for lane in lanes.iter_mut() {
                 lane.read(log, &mut waiters, &mut |sku| gate.close(sku));
+                // Before anybody who was answered can come back and look.
+                self.shared.progress.set_decided(
+                    self.number,
+                    lane.partition().0 as usize,
+                    lane.decided_before(),
+                );
                 if lane.has_heard_strangers() {
                     self.shared.note_reserved_in(lane.partition());
                 }

@@ -1,13 +1,13 @@
 //! Watches over the partitions: brings fresh ones to the newest rules, and keeps what the intake believes of them current.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use holdfast_contracts::command::{BatchBuilder, Command};
-use holdfast_contracts::{ControlKey, IntakeId, PartitionId, RequestTag};
+use holdfast_contracts::{ControlKey, IntakeId, LogTime, PartitionId, RequestTag};
 use holdfast_core::{Machine, RULES_VERSION_NEWEST};
-use holdfast_engine::{PartitionState, PartitionStatus};
+use holdfast_engine::{PartitionState, PartitionStatus, Role};
 use holdfast_log::{AppendError, Status, StreamId, Ticket};
 use tokio::sync::oneshot;
 
@@ -17,6 +17,11 @@ use crate::shared::Shared;
 /// How often the partitions are looked at before the intake is ready, and afterwards.
 const LOOK_STARTING: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Where another process decides: how old what is known here may be, and how long a durable command may wait for its decision,
+/// before nobody should be sent here.
+const FOLLOWER_LAG_MAX_MS: u64 = 5_000;
+const UNDECIDED_AFTER_MS: u64 = 5_000;
 
 /// What is still to be done for a partition before it can answer.
 enum Stage {
@@ -45,12 +50,14 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
                 PartitionState::Live => {
                     advance(&shared, stage, &status).await;
                     match stage {
-                        Stage::Ready => Condition::Good,
+                        Stage::Ready => condition_of(&status),
                         Stage::OtherKey => Condition::Stopped,
                         _ => Condition::Starting,
                     }
                 }
-                PartitionState::Loading | PartitionState::Replaying => Condition::Starting,
+                PartitionState::Unassigned | PartitionState::Loading | PartitionState::Replaying => {
+                    Condition::Starting
+                }
             };
             // One that stands still for good must not keep the others from answering.
             all_ready &= matches!(stage, Stage::Ready) || condition == Condition::Stopped;
@@ -68,6 +75,28 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
         shared.health.announce();
         tokio::time::sleep(if shared.health.is_started() { LOOK } else { LOOK_STARTING }).await;
     }
+}
+
+/// How a partition stands that has been ready before. One that is run here says itself what is wrong; of one that is only
+/// followed it must be seen whether somebody decides.
+fn condition_of(status: &PartitionStatus) -> Condition {
+    if status.role == Role::Active {
+        return Condition::Good;
+    }
+    let waits_ms = status.output_waits_since.map_or(0, |since| now().ms_since(since));
+    // One that keeps as many decisions as it may, because nobody makes them, is behind for that reason.
+    if waits_ms >= UNDECIDED_AFTER_MS {
+        Condition::Undecided
+    } else if status.lag_ms > FOLLOWER_LAG_MAX_MS || status.stuck.is_some() {
+        Condition::Behind
+    } else {
+        Condition::Good
+    }
+}
+
+fn now() -> LogTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    LogTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 async fn advance(shared: &Shared, stage: &mut Stage, status: &PartitionStatus) {
@@ -88,8 +117,10 @@ async fn advance(shared: &Shared, stage: &mut Stage, status: &PartitionStatus) {
             }
         },
         Stage::Ticking => {
-            // The engine writes ticks while the partition is quiet; one record at least must have come since the start.
-            if status.records_applied > 0 && !status.clock_suspect {
+            // The engine writes ticks while the partition is quiet; one record at least must have come since the start. Where it
+            // only follows, ticks come from whoever decides, and waiting for them would be waiting for somebody else.
+            let has_seen_the_present = status.role == Role::Standby || status.records_applied > 0;
+            if has_seen_the_present && !status.clock_suspect {
                 *stage = Stage::Ready;
             }
         }

@@ -142,7 +142,7 @@ impl Generator {
         } else if self.made + 1 == self.scenario.records && self.scenario.on.stop_at_the_end {
             self.stop(append_time_ms);
         } else if self.settings.control_secret.is_some() && self.rng.below(200) == 0 {
-            self.give_false_orders(append_time_ms);
+            self.send_false_control(append_time_ms);
         } else {
             self.fill(model, append_time_ms);
         }

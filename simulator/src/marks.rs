@@ -170,11 +170,11 @@ marks! {
     MalformedRecordStillDoesWork,
     SilentRecord,
     BatchOfSeveral,
-    // Orders.
-    OrderWithCode,
+    // Control commands.
+    ControlWithCode,
     /// The genuine command with an id that a forged one has used.
-    OrderTakenThatWasRefusedBefore,
-    BuyerDecidedBesideARefusedOrder,
+    ControlTakenThatWasRefusedBefore,
+    BuyerDecidedBesideRefusedControl,
     TickRefused,
     NotStoppedByARefusedTick,
     NotStoppedByRefusedRules,

@@ -6,7 +6,7 @@
 //! | file | section |
 //! |---|---|
 //! | `model.rs` | 1, a record |
-//! | `control.rs` | 1.1, who may give orders |
+//! | `control.rs` | 1.1, who may send control commands |
 //! | `clock.rs` | 2, log time |
 //! | `reserve.rs` | 3, reserve |
 //! | `holds.rs`, `extend.rs`, `reacquire.rs` | 4, commands on a reservation |
@@ -110,8 +110,8 @@ pub struct Model {
     needs_service: VecDeque<Sku>,
     /// Closed sales in which somebody may still wait.
     closing: VecDeque<usize>,
-    /// Ids of orders that were refused for want of a code and not given since.
-    refused_orders: BTreeSet<[u8; 16]>,
+    /// Ids of control commands that were refused for want of a code and not taken since.
+    refused_control: BTreeSet<[u8; 16]>,
     turn: Turn,
     marks: Marks,
     twist: Twist,
@@ -123,9 +123,9 @@ struct Turn {
     offset: u64,
     append_time: u64,
     command: Option<u32>,
-    may_give_orders: bool,
-    /// An order of this record was refused for want of a code.
-    order_refused: bool,
+    may_control: bool,
+    /// A control command of this record was refused for want of a code.
+    control_refused: bool,
     work_done: u64,
     events: Vec<Event>,
     touched: Vec<Sku>,
@@ -152,7 +152,7 @@ impl Model {
             in_use: BTreeMap::new(),
             needs_service: VecDeque::new(),
             closing: VecDeque::new(),
-            refused_orders: BTreeSet::new(),
+            refused_control: BTreeSet::new(),
             turn: Turn::default(),
             marks: Marks::default(),
             twist: Twist::default(),
@@ -188,7 +188,7 @@ impl Model {
             }
             Ok(header) => {
                 self.marks.hit_if(commands.len() > 1, Mark::BatchOfSeveral);
-                self.turn.may_give_orders = self.settings.may_give_orders(payload);
+                self.turn.may_control = self.settings.may_control(payload);
                 expected.intake_id = header.intake_id.0;
                 expected.first_request_tag = header.first_request_tag.0;
                 expected.decisions.reserve(commands.len());
@@ -205,7 +205,7 @@ impl Model {
     }
 
     fn decide(&mut self, command: &Command<'_>, skus: &[&str]) -> Result<Decision, Stopped> {
-        if let Some(refused) = self.refuse_order(command) {
+        if let Some(refused) = self.refuse_control(command) {
             return Ok(refused);
         }
         let (id, outcome) = match *command {

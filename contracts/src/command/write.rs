@@ -295,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_gets_a_code_if_it_gives_an_order_and_there_is_a_key() {
+    fn a_record_gets_a_code_if_it_has_a_control_command_and_there_is_a_key() {
         let (log_id, partition) = (LogId([1; 16]), PartitionId(2));
         let key = ControlKey::new(&[7; 32]);
         let mut builder = BatchBuilder::default();

@@ -20,65 +20,62 @@ pub(super) fn check(evidence: &Evidence, facts: &Facts, findings: &mut Findings)
         findings.unmet("the settings have no id key: requests cannot be told from each other");
         return;
     };
-    let all: Vec<Vec<Asked>> = evidence.operations.iter().map(|it| asked(&it.invoke.ask, &deriver)).collect();
+    let all: Vec<Option<Asked>> =
+        evidence.operations.iter().map(|it| asked(&it.invoke.ask, &deriver)).collect();
     for (operation, asked) in evidence.operations.iter().zip(&all) {
-        if let Outcome::Ok(answer) = &operation.outcome {
+        if let (Outcome::Ok(answer), Some(asked)) = (&operation.outcome, asked) {
             Check { operation, answer, facts, findings, partitions: settings.partitions }.acknowledged(asked);
         }
     }
     nothing_else(evidence, &all, facts, findings);
 }
 
-/// The commands that a request may bring into the log.
-fn asked(ask: &Ask, deriver: &Deriver) -> Vec<Asked> {
-    let ids = || deriver.ids(ask).into_iter().map(|(_, id)| Some(id));
+/// The command that a request may bring into the log.
+fn asked(ask: &Ask, deriver: &Deriver) -> Option<Asked> {
     let customer = |subject: &str| deriver.customer(subject).0;
     let parsed = |id: &str| id.parse::<ReservationId>().ok();
-    match ask {
+    let own = deriver.id_of(ask);
+    Some(match ask {
         Ask::Reserve { subject, lines, .. } => {
             let lines = lines.iter().map(|it| (it.sku.clone(), it.quantity)).collect();
-            let commanded = Commanded::Reserve { customer: customer(subject), lines };
-            ids().map(|id| (id, commanded.clone())).collect()
+            (own, Commanded::Reserve { customer: customer(subject), lines })
         }
         Ask::Confirm { subject, reservation_id } => {
-            vec![(parsed(reservation_id), Commanded::Confirm { customer: customer(subject) })]
+            (parsed(reservation_id), Commanded::Confirm { customer: customer(subject) })
         }
         Ask::Release { subject, reservation_id } => {
-            vec![(parsed(reservation_id), Commanded::Release { customer: customer(subject) })]
+            (parsed(reservation_id), Commanded::Release { customer: customer(subject) })
         }
         Ask::Extend { subject, reservation_id, by_ms, .. } => {
-            let Some(about) = parsed(reservation_id) else { return Vec::new() };
-            let commanded = Commanded::Extend { customer: customer(subject), about, by_ms: *by_ms };
-            ids().map(|id| (id, commanded.clone())).collect()
+            let about = parsed(reservation_id)?;
+            (own, Commanded::Extend { customer: customer(subject), about, by_ms: *by_ms })
         }
         Ask::SetStock { sku, on_hand, .. } => {
-            ids().map(|id| (id, Commanded::SetStock { sku: sku.clone(), on_hand: *on_hand })).collect()
+            (own, Commanded::SetStock { sku: sku.clone(), on_hand: *on_hand })
         }
         Ask::AdjustStock { sku, delta, set_aside, .. } => {
-            let commanded = Commanded::AdjustStock { sku: sku.clone(), delta: *delta, set_aside: *set_aside };
-            ids().map(|id| (id, commanded.clone())).collect()
+            (own, Commanded::AdjustStock { sku: sku.clone(), delta: *delta, set_aside: *set_aside })
         }
-        Ask::DefineSale { sale_id, .. } => {
-            ids().map(|id| (id, Commanded::DefineSale { sale_id: sale_id.clone() })).collect()
-        }
-        Ask::OpenSale { sale_id } => vec![(None, Commanded::OpenSale { sale_id: sale_id.clone() })],
-        Ask::Availability { .. } => Vec::new(),
-    }
+        Ask::DefineSale { sale_id, .. } => (own, Commanded::DefineSale { sale_id: sale_id.clone() }),
+        Ask::OpenSale { sale_id } => (None, Commanded::OpenSale { sale_id: sale_id.clone() }),
+        Ask::Availability { .. } => return None,
+    })
 }
 
 /// Every command in the log was sent by somebody who was not told that it failed.
-fn nothing_else(evidence: &Evidence, all: &[Vec<Asked>], facts: &Facts, findings: &mut Findings) {
+fn nothing_else(evidence: &Evidence, all: &[Option<Asked>], facts: &Facts, findings: &mut Findings) {
     let sent: HashSet<&Asked> = all.iter().flatten().collect();
     // A request counts as failed when every attempt was told so; a gate's refusal writes nothing either.
     let mut failed: HashMap<&Asked, bool> = HashMap::new();
     for (operation, asked) in evidence.operations.iter().zip(all) {
-        for command in asked {
+        if let Some(command) = asked {
             *failed.entry(command).or_insert(true) &= matches!(operation.outcome, Outcome::Fail(_));
         }
     }
     let mut present: HashSet<Asked> = HashSet::new();
     for (place, fact) in &facts.commands {
-        if fact.commanded == Commanded::Other("tick") {
+        // The service ticks by itself, and says which rules it knows.
+        if matches!(fact.commanded, Commanded::Other("tick" | "activate rules")) {
             continue;
         }
         let command = (fact.id, fact.commanded.clone());
@@ -98,7 +95,7 @@ fn nothing_else(evidence: &Evidence, all: &[Vec<Asked>], facts: &Facts, findings
     // What an answered attempt stands for must be there, wherever it says it is.
     for (operation, asked) in evidence.operations.iter().zip(all) {
         let acknowledged = matches!(operation.outcome, Outcome::Ok(_)) && !is_conflict(operation);
-        if acknowledged && let Some(missing) = asked.iter().find(|it| !present.contains(*it)) {
+        if let Some(missing) = asked.as_ref().filter(|it| acknowledged && !present.contains(*it)) {
             let ids: Vec<String> = missing.0.iter().map(ToString::to_string).collect();
             let what = format!(
                 "operation {} was answered, but its command is in no record: {:?}",
@@ -136,7 +133,7 @@ impl Check<'_> {
     }
 
     /// An answered request: the command and the decision are where the answer says.
-    fn acknowledged(&mut self, asked: &[Asked]) {
+    fn acknowledged(&mut self, asked: &Asked) {
         match &self.operation.invoke.ask {
             Ask::Availability { .. } => {}
             Ask::DefineSale { .. } | Ask::OpenSale { .. } => self.sale(asked),
@@ -147,9 +144,9 @@ impl Check<'_> {
         }
     }
 
-    fn reservation(&mut self, asked: &[Asked]) {
-        let Some((id, commanded)) = asked.first().cloned() else { return };
-        let about = match &commanded {
+    fn reservation(&mut self, (id, commanded): &Asked) {
+        let id = *id;
+        let about = match commanded {
             Commanded::Extend { about, .. } => Some(*about),
             _ => id,
         };
@@ -169,7 +166,7 @@ impl Check<'_> {
             return;
         };
         let conflict = is_conflict(self.operation);
-        if fact.id != id || (!conflict && fact.commanded != commanded) {
+        if fact.id != id || (!conflict && fact.commanded != *commanded) {
             let what = format!("where the answer says there is another command: {:?}", fact.commanded);
             self.broken(id, Some(place), &what);
             return;
@@ -221,9 +218,8 @@ impl Check<'_> {
         }
     }
 
-    fn stock(&mut self, asked: &[Asked]) {
-        let Some(command) = asked.first() else { return };
-        let places = self.decided(command);
+    fn stock(&mut self, asked: &Asked) {
+        let places = self.decided(asked);
         let told = self.answer;
         let says = |place: &Place| match self.facts.commands[place].spoken.as_ref().map(|it| &it.said) {
             Some(Said::Stock { figures, .. }) => told.figures == Some(*figures),
@@ -231,11 +227,11 @@ impl Check<'_> {
             _ => false,
         };
         if !places.iter().any(says) {
-            self.broken(command.0, places.first().copied(), "no decision in the decisions topic says so");
+            self.broken(asked.0, places.first().copied(), "no decision in the decisions topic says so");
         }
     }
 
-    fn sale(&mut self, asked: &[Asked]) {
+    fn sale(&mut self, asked: &Asked) {
         // Told to every partition that was judged, and to each the same.
         let partitions = self.facts.followed.len();
         let state = self.answer.state.clone();
@@ -244,16 +240,13 @@ impl Check<'_> {
             Some(Said::Refused { reason, .. }) => self.answer.code.as_deref() == Some(code(*reason)),
             _ => false,
         };
-        let mut answered: HashSet<u32> = HashSet::new();
-        for command in asked {
-            answered.extend(self.decided(command).iter().filter(|it| fits(it)).map(|it| it.partition));
-        }
+        let answered: HashSet<u32> =
+            self.decided(asked).iter().filter(|it| fits(it)).map(|it| it.partition).collect();
         let refused = self.answer.code.is_some();
         if answered.is_empty()
             || (!refused && partitions == self.partitions as usize && answered.len() < partitions)
         {
-            let id = asked.first().and_then(|it| it.0);
-            self.broken(id, None, "not every partition's decisions say so");
+            self.broken(asked.0, None, "not every partition's decisions say so");
         }
     }
 }
@@ -288,6 +281,7 @@ const fn code(reason: Reason) -> &'static str {
         Reason::SkuInUse => "SKU_IN_USE",
         Reason::SaleState => "SALE_STATE",
         Reason::Full => "MEMORY_FULL",
+        Reason::UnauthenticatedControl => "UNAUTHENTICATED_CONTROL",
     }
 }
 

@@ -8,6 +8,9 @@ use super::facts::Facts;
 use super::verdict::Findings;
 use crate::evidence::{Evidence, Fault, Outcome, Role};
 
+/// A killed process writes nothing any more after so long.
+const DYING_MS: u64 = 20;
+
 pub(super) fn check(evidence: &Evidence, facts: &mut Facts, findings: &mut Findings) {
     operations(evidence, facts);
     let kills = kills(evidence, facts);
@@ -87,7 +90,8 @@ fn reemissions(evidence: &Evidence, facts: &mut Facts, kills: &[u64]) {
     let across = |(appended, answered): &(u64, u64)| {
         kills.iter().any(|at_us| {
             let at_ms = started_ms + at_us / 1_000;
-            *appended < at_ms && at_ms < *answered
+            // What is written within so short a time may be the dying process's own.
+            *appended < at_ms && at_ms + DYING_MS < *answered
         })
     };
     let count = facts.answered_ms.values().filter(|it| across(it)).count();

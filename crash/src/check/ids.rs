@@ -72,37 +72,26 @@ impl Deriver {
         ReservationId(id)
     }
 
-    /// The ids under which a request is known to the machine, each with the partition it is decided in. None for requests
-    /// that carry no id of their own.
-    pub(super) fn ids(&self, ask: &Ask) -> Vec<(u32, ReservationId)> {
+    /// The id under which a request is known to the machine. None for requests that carry no id of their own.
+    pub(super) fn id_of(&self, ask: &Ask) -> Option<ReservationId> {
         let of = |sku: &str| partition_of(sku, self.partitions);
-        match ask {
+        Some(match ask {
             Ask::Reserve { subject, key, lines } => {
-                let partition = lines.first().map_or(0, |line| of(&line.sku));
-                vec![(partition, self.id(1, subject, b"", key, partition))]
+                self.id(1, subject, b"", key, lines.first().map_or(0, |line| of(&line.sku)))
             }
-            Ask::Extend { subject, key, reservation_id, .. } => match reservation_id.parse::<ReservationId>()
-            {
-                Ok(about) => {
-                    let partition = u32::from(u16::from_be_bytes([about.0[0], about.0[1]]));
-                    vec![(partition, self.id(2, subject, &about.0, key, partition))]
-                }
-                Err(_) => Vec::new(),
-            },
-            Ask::SetStock { subject, key, sku, .. } => {
-                vec![(of(sku), self.id(3, subject, sku.as_bytes(), key, of(sku)))]
+            Ask::Extend { subject, key, reservation_id, .. } => {
+                let about: ReservationId = reservation_id.parse().ok()?;
+                let partition = u32::from(u16::from_be_bytes([about.0[0], about.0[1]]));
+                self.id(2, subject, &about.0, key, partition)
             }
-            Ask::AdjustStock { subject, key, sku, .. } => {
-                vec![(of(sku), self.id(4, subject, sku.as_bytes(), key, of(sku)))]
-            }
-            Ask::DefineSale { subject, key, sale_id, .. } => {
-                let id = |partition| (partition, self.id(5, subject, sale_id.as_bytes(), key, partition));
-                (0..self.partitions).map(id).collect()
-            }
+            Ask::SetStock { subject, key, sku, .. } => self.id(3, subject, sku.as_bytes(), key, of(sku)),
+            Ask::AdjustStock { subject, key, sku, .. } => self.id(4, subject, sku.as_bytes(), key, of(sku)),
+            // One id for all partitions.
+            Ask::DefineSale { subject, key, sale_id, .. } => self.id(5, subject, sale_id.as_bytes(), key, 0),
             Ask::Confirm { .. } | Ask::Release { .. } | Ask::OpenSale { .. } | Ask::Availability { .. } => {
-                Vec::new()
+                return None;
             }
-        }
+        })
     }
 }
 

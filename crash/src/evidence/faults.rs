@@ -19,7 +19,7 @@ pub enum Role {
 /// One thing that was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultLine {
-    /// When it was done, in microseconds since the run began: after the system call came back.
+    /// When, in microseconds since the run began: what harms just before, a pause just after.
     pub at_us: u64,
     /// What was done.
     #[serde(flatten)]

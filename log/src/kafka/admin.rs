@@ -16,9 +16,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::calls::{self, PartitionReader, RawMessage, Refusal, TopicInfo};
 use super::config::Client;
 use super::error::from_code;
+use super::library::{self, PartitionReader, RawMessage, Refusal, TopicInfo};
 use super::{KafkaConfig, KafkaError};
 
 /// How long a question may take, all in all.
@@ -87,7 +87,7 @@ impl<'a> Admin<'a> {
             .map_err(|error| client_error(config, &doing, &error))?;
         let mut admin = Self { config, client, cluster_id: String::new(), doing, deadline };
         admin.cluster_id = loop {
-            if let Some(id) = calls::cluster_id(&admin.client, ATTEMPT.min(admin.left())) {
+            if let Some(id) = library::cluster_id(&admin.client, ATTEMPT.min(admin.left())) {
                 break id;
             }
             admin.listen();
@@ -112,7 +112,7 @@ impl<'a> Admin<'a> {
 
     /// The topics of those names; what does not exist is left out.
     pub(super) fn topics(&self, names: &[String]) -> Result<BTreeMap<String, TopicInfo>, KafkaError> {
-        let described = calls::describe_topics(&self.client, names, self.left());
+        let described = library::describe_topics(&self.client, names, self.left());
         let described = described.map_err(|refusal| self.refusal(&refusal))?;
         let mut topics = BTreeMap::new();
         for topic in described {
@@ -178,6 +178,10 @@ impl<'a> Admin<'a> {
         &self,
         names: &[String],
     ) -> Result<BTreeMap<String, BTreeMap<String, String>>, KafkaError> {
+        // The library refuses a question about nothing.
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let client = self.admin_client()?;
         let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
         let answers = block_on(client.describe_configs(&resources, &self.options()))

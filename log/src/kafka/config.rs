@@ -156,7 +156,7 @@ impl KafkaConfig {
 
     /// The topic's name on the brokers.
     #[must_use]
-    pub fn topic(&self, topic: Topic) -> String {
+    pub fn topic_name(&self, topic: Topic) -> String {
         self.prefixed(topic.name())
     }
 

@@ -85,7 +85,7 @@ impl DeadLetters {
     /// If that failed; the copy may be there none the less. Sending it again is harmless: readers see the original's
     /// place twice.
     pub fn send(&self, letter: &DeadLetter) -> Result<(), KafkaError> {
-        let original = self.config.topic(Topic::InventoryCommands);
+        let original = self.config.topic_name(Topic::InventoryCommands);
         let record = Outgoing {
             topic: &self.topic,
             partition: letter.partition.0,
@@ -161,7 +161,7 @@ impl DeadLetters {
     /// If the brokers cannot be asked.
     pub fn original(&self, partition: PartitionId, offset: Offset) -> Result<Option<RawRecord>, KafkaError> {
         let admin = self.admin()?;
-        let topic = self.config.topic(Topic::InventoryCommands);
+        let topic = self.config.topic_name(Topic::InventoryCommands);
         let (low, end) = admin.ends(&topic, partition.0)?;
         if !(low..end).contains(&offset.0) {
             return Ok(None);

@@ -166,6 +166,9 @@ impl OrderedLog for KafkaLog {
         for producers in &self.shared.producers {
             producers.close();
         }
+        for stream in &self.shared.streams {
+            stream.outbox().producer = None;
+        }
         self.shared.wake_everyone();
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use holdfast_contracts::LogId;
 
 use super::admin::{Admin, PATIENCE};
-use super::calls::TopicInfo;
+use super::library::TopicInfo;
 use super::{KafkaConfig, KafkaError};
 use crate::{Layout, Topic};
 
@@ -29,7 +29,7 @@ pub struct LogOnKafka {
 /// If the brokers cannot be asked, the topics do not exist, or their partitions do not match.
 pub fn lookup(config: &KafkaConfig) -> Result<LogOnKafka, KafkaError> {
     let admin = Admin::connect(config, "looking up the log", PATIENCE)?;
-    let there = admin.topics(&Topic::ALL.map(|topic| config.topic(topic)))?;
+    let there = admin.topics(&Topic::ALL.map(|topic| config.topic_name(topic)))?;
     of(&admin, config, &there)
 }
 
@@ -44,7 +44,7 @@ pub(super) fn of(
     hash.update(admin.cluster_id().as_bytes());
     let mut counts = Vec::new();
     for topic in Topic::ALL {
-        let name = config.topic(topic);
+        let name = config.topic_name(topic);
         let Some(info) = there.get(&name) else { return Err(KafkaError::NoTopic { topic: name }) };
         if info.id == [0; 16] {
             let reason = "the brokers do not tell the ids of topics; Kafka 2.8 or later is needed";

@@ -1,11 +1,19 @@
 //! Who owns which partition: a consumer group that is used for membership and nothing else.
 
+mod context;
+mod run;
+mod shared;
+
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 use std::task::Waker;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use holdfast_contracts::{Offset, PartitionId};
 
+use self::shared::Shared;
 use super::{KafkaConfig, KafkaError};
 
 /// How a process takes part in the ownership of partitions.
@@ -75,6 +83,8 @@ pub struct MembershipNumbers {
     pub assigned: BTreeMap<PartitionId, Generation>,
     /// The group's own generation, as the brokers count it. None before the group was joined.
     pub group_generation: Option<u32>,
+    /// Records that the client library fetched. None are wanted, and fetching is paused.
+    pub fetched: u64,
     /// Commits of offsets that failed.
     pub commit_failures: u64,
     /// The last thing that went wrong with the brokers, for people.
@@ -83,8 +93,21 @@ pub struct MembershipNumbers {
 
 /// A place in the group. Dropping it ends the membership without leaving the group if there is an instance id, so that
 /// a process that restarts at once keeps its partitions.
-#[derive(Debug)]
-pub struct Membership {}
+///
+/// The membership says nothing of whether the owner still works: an owner that is stuck keeps its partitions until
+/// somebody calls [`Self::leave`], drops this, or ends the process. Only with thousands of events untaken nothing more is
+/// asked of the brokers, and the partitions go to others after a minute.
+pub struct Membership {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    close_timeout: Duration,
+}
+
+impl fmt::Debug for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership").field("numbers", &self.numbers()).finish_non_exhaustive()
+    }
+}
 
 impl MembershipConfig {
     /// The group of the sequencers, without an instance id.
@@ -119,46 +142,65 @@ impl Membership {
         membership: MembershipConfig,
         waker: Waker,
     ) -> Result<Self, KafkaError> {
-        let _ = (config, membership, waker);
-        unimplemented!()
+        let shared = Arc::new(Shared::new(waker));
+        let close_timeout = membership.close_timeout;
+        let member = run::Member::join(config, membership, Arc::clone(&shared))?;
+        let thread = thread::Builder::new().name("membership".to_owned()).spawn(move || member.run());
+        let thread = thread.map_err(|error| KafkaError::Refused {
+            doing: "joining the group".to_owned(),
+            reason: error.to_string(),
+            retryable: true,
+        })?;
+        Ok(Self { shared, thread: Some(thread), close_timeout })
     }
 
     /// The next event, if there is one at hand.
     #[must_use]
     pub fn try_next(&self) -> Option<MemberEvent> {
-        unimplemented!()
+        self.shared.take_event()
     }
 
     /// The next event, waiting for it until `deadline`.
     #[must_use]
     pub fn next_until(&self, deadline: Instant) -> Option<MemberEvent> {
-        let _ = deadline;
-        unimplemented!()
+        self.shared.wait_for_event(deadline)
     }
 
     /// Says that this process does nothing more on behalf of that ownership. Needed after [`MemberEvent::Revoked`] to
-    /// hand over at once; ignored if the ownership has ended.
+    /// hand over at once; ignored if the ownership has ended. Released before it is revoked, it is handed over as soon as
+    /// it is.
     pub fn release(&self, partition: PartitionId, generation: Generation) {
-        let _ = (partition, generation);
-        unimplemented!()
+        self.shared.release(partition, generation);
     }
 
     /// Notes the offset of the next record that is to be applied. Sent once in a while, for tools that show lag; nothing
     /// is ever read from there.
     pub fn commit(&self, partition: PartitionId, next: Offset) {
-        let _ = (partition, next);
-        unimplemented!()
+        self.shared.note_offset(partition, next);
     }
 
     /// Leaves the group for a planned hand-over: every partition is revoked, and when the last is released others own
     /// them at once, with an instance id too. [`MemberEvent::Left`] is the last event.
     pub fn leave(&self) {
-        unimplemented!()
+        self.shared.ask_to_leave();
     }
 
     /// What was seen so far.
     #[must_use]
     pub fn numbers(&self) -> MembershipNumbers {
-        unimplemented!()
+        self.shared.numbers()
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.shared.ask_to_stop();
+        // The client library may wait for a broker that is away. The thread then ends by itself, some time later.
+        if self.shared.wait_until_ended(Instant::now() + self.close_timeout)
+            && let Some(thread) = self.thread.take()
+        {
+            // A panic of the thread was told as an event.
+            let _ = thread.join();
+        }
     }
 }

@@ -8,12 +8,13 @@ use super::{
     ConfigError, KafkaConfig,
     config::Client as Purpose,
     native::{Client, Fault, Kind, TopicHandle, Undertaker},
+    producer::Producers,
     shared::{Parts, Shared},
 };
 use crate::{layout::Layout, port::Topic};
 
 /// How a log on Kafka is opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct KafkaLogOptions {
     /// Which log the topics are; see the crate's administration of topics.
     pub log_id: LogId,
@@ -95,7 +96,7 @@ pub(super) fn open(config: &KafkaConfig, options: &KafkaLogOptions) -> Result<Ar
     // The end is where the log ends, whatever strangers do in their transactions.
     asking.set("isolation.level", "read_uncommitted");
     let client = Client::new(&asking, Kind::Consumer, &undertaker).map_err(refused)?;
-    let [commands, decisions] = Topic::ALL.map(|topic| client.topic(&config.topic(topic)));
+    let [commands, decisions] = Topic::ALL.map(|topic| client.topic(&config.topic_name(topic)));
     let askers = [commands.map_err(refused)?, decisions.map_err(refused)?];
     for (topic, asker) in Topic::ALL.into_iter().zip(&askers) {
         check_topic(config, options, topic, asker)?;
@@ -116,7 +117,11 @@ pub(super) fn open(config: &KafkaConfig, options: &KafkaLogOptions) -> Result<Ar
     }
     for topic in Topic::ALL {
         // The first record of a producer waits for its id; the wait is better now.
-        shared.producers[topic.code() as usize].current(&shared, topic).map_err(refused)?;
+        if let Err(fault) = shared.producers[topic.code() as usize].current(&shared, topic) {
+            // Their threads keep the rest alive.
+            shared.producers.iter().for_each(Producers::close);
+            return Err(refused(fault));
+        }
     }
     Ok(shared)
 }
@@ -128,7 +133,7 @@ fn check_topic(
     asker: &TopicHandle,
 ) -> Result<(), KafkaOpenError> {
     let found = asker.partition_count(options.open_timeout).map_err(|fault| unreachable(config, fault))?;
-    let (name, expected) = (config.topic(topic), options.layout.partitions(topic));
+    let (name, expected) = (config.topic_name(topic), options.layout.partitions(topic));
     match found {
         None | Some(0) => Err(KafkaOpenError::NoTopic { topic: name }),
         Some(found) if found != expected => {

@@ -106,8 +106,11 @@ impl Sender {
             match settled {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(code)) => {
-                    let fatal = producer.client().fatal_error();
-                    let detail = fatal.map(|(_, text)| text).or(heard.last().map(|(_, text)| text));
+                    // What broke the producer says more than what became of its records.
+                    let (code, detail) = match (producer.client().fatal_error(), heard.last()) {
+                        (Some((fatal, detail)), _) => (fatal, Some(detail)),
+                        (None, last) => (code, last.map(|(_, detail)| detail)),
+                    };
                     return Err(from_code(&self.config, doing, code, detail.as_deref()));
                 }
                 None => {}

@@ -108,7 +108,7 @@ impl Shared {
         Self {
             log_id: parts.log_id,
             layout: parts.layout,
-            names: Topic::ALL.map(|topic| parts.config.topic(topic)),
+            names: Topic::ALL.map(|topic| parts.config.topic_name(topic)),
             config: parts.config,
             streams: streams.map(|id| Arc::new(Stream::new(id))).collect(),
             askers: parts.askers,
@@ -119,7 +119,7 @@ impl Shared {
             undertaker: parts.undertaker,
             tail_bytes_max: parts.tail_bytes_max,
             delivery_timeout: parts.delivery_timeout,
-            ask_timeout: Duration::from_secs(2),
+            ask_timeout: Duration::from_secs(5),
             idle: Duration::from_secs(5),
             stall: Duration::from_secs(10),
             closed: AtomicBool::new(false),

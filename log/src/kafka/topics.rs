@@ -11,7 +11,7 @@ use holdfast_contracts::{LogId, Offset, PartitionId};
 use serde::Serialize;
 
 use super::admin::{Admin, PATIENCE};
-use super::calls::{PartitionInfo, TopicInfo};
+use super::library::{PartitionInfo, TopicInfo};
 use super::{KafkaConfig, KafkaError, Profile};
 use crate::Layout;
 

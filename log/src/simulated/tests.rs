@@ -236,3 +236,37 @@ fn reading_fails_stalls_and_finds_damage_as_told() {
     assert!(matches!(read(0), Err(ReadError::Corrupt(_))));
     assert_eq!(read(1).unwrap(), 1);
 }
+
+#[test]
+fn a_view_that_lags_knows_what_it_asked_or_read_last() {
+    let log = Arc::new(log(Profile::Embedded));
+    let view = log.view();
+    append(&log, DECISIONS, "a");
+    assert_eq!(view.watermarks(DECISIONS).end, Offset(1));
+    view.lag();
+    append(&log, DECISIONS, "b");
+    append(&log, DECISIONS, "c");
+    assert_eq!(view.watermarks(DECISIONS).end, Offset(1));
+    let mut out = Vec::new();
+    view.read(DECISIONS, Offset(1), 1, &mut out).unwrap();
+    assert_eq!((out.len(), view.watermarks(DECISIONS).end), (1, Offset(2)));
+    assert_eq!(view.refresh(DECISIONS).unwrap(), log.watermarks(DECISIONS));
+    assert_eq!(view.watermarks(DECISIONS), log.watermarks(DECISIONS));
+    append(&log, DECISIONS, "d");
+    assert_eq!(view.watermarks(DECISIONS).end, Offset(3));
+    view.keep_up();
+    assert_eq!(view.watermarks(DECISIONS).end, Offset(4));
+}
+
+#[test]
+fn a_view_that_is_cut_off_leaves_the_others_alone() {
+    let log = Arc::new(log(Profile::Embedded));
+    let (view, other) = (log.view(), log.view());
+    view.cut_off();
+    assert!(matches!(view.append(COMMANDS, Bytes::new()), Err(AppendError::Full)));
+    assert!(matches!(view.refresh(COMMANDS), Err(ReadError::Io(_))));
+    assert!(matches!(view.read(COMMANDS, Offset(0), 1, &mut Vec::new()), Err(ReadError::Io(_))));
+    other.append(COMMANDS, Bytes::new()).unwrap();
+    view.reconnect();
+    assert_eq!(view.refresh(COMMANDS).unwrap(), other.watermarks(COMMANDS));
+}

@@ -44,17 +44,18 @@ pub(crate) struct Topics {
 
 impl Topics {
     pub(crate) fn new(brokers: Arc<Brokers>, partitions: u32) -> Self {
-        Self::stamped(brokers, partitions, "LogAppendTime")
+        Self::with(brokers, partitions, &[])
     }
 
-    pub(crate) fn stamped(brokers: Arc<Brokers>, partitions: u32, timestamp_type: &str) -> Self {
+    /// With other settings than a log has.
+    pub(crate) fn with(brokers: Arc<Brokers>, partitions: u32, settings: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let nr = COUNT.fetch_add(1, Ordering::Relaxed);
         let config = KafkaConfig {
             topic_prefix: format!("t{}-{nr}.", std::process::id()),
             ..KafkaConfig::new(brokers.bootstrap(), format!("test-{nr}"))
         };
-        create(&config, partitions, timestamp_type);
+        create(&config, partitions, settings);
         let mut id = [0; 16];
         id[..8].copy_from_slice(&nr.to_le_bytes());
         let options = KafkaLogOptions::new(LogId(id), Layout::inventory(partitions).unwrap());
@@ -66,21 +67,22 @@ impl Topics {
     }
 
     pub(crate) fn try_open(&self) -> Result<KafkaLog, KafkaOpenError> {
-        KafkaLog::open(&self.config, self.options.clone())
+        KafkaLog::open(&self.config, self.options)
     }
 }
 
 /// Makes the topics, and waits until the brokers know them.
-fn create(config: &KafkaConfig, partitions: u32, timestamp_type: &str) {
+fn create(config: &KafkaConfig, partitions: u32, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", &config.bootstrap).create().unwrap();
-    let names = Topic::ALL.map(|topic| config.topic(topic));
+    let names = Topic::ALL.map(|topic| config.topic_name(topic));
     let topics: Vec<_> = names
         .iter()
         .map(|name| {
-            NewTopic::new(name, i32::try_from(partitions).unwrap(), TopicReplication::Fixed(1))
-                .set("message.timestamp.type", timestamp_type)
-                .set("max.message.bytes", "9000000")
+            let topic = NewTopic::new(name, i32::try_from(partitions).unwrap(), TopicReplication::Fixed(1))
+                .set("message.timestamp.type", "LogAppendTime")
+                .set("max.message.bytes", "9000000");
+            settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
         })
         .collect();
     for result in block_on(admin.create_topics(&topics, &AdminOptions::new())).unwrap() {

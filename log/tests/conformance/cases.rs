@@ -324,7 +324,7 @@ pub(crate) fn trimmed_records_are_gone_or_still_right(subject: &mut dyn Subject)
                 assert_eq!((records[0].offset, &records[0].payload), (Offset(from), &numbered(from)));
             }
             Err(ReadError::Trimmed { low }) => assert!(Offset(from) < low && low <= Offset(60)),
-            Err(error) => panic!("{error}"),
+            Err(error) => panic!("{error:?}"),
         }
     }
     assert_eq!(append_durably(&*log, COMMANDS, numbered(100)).offset, Offset(100));

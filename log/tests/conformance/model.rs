@@ -127,7 +127,7 @@ fn run(subject: &mut dyn Subject, steps: &[Step]) {
                     from = low;
                     continue;
                 }
-                Err(error) => panic!("{error}"),
+                Err(error) => panic!("{error:?}"),
             };
             for record in records {
                 assert_eq!(record.payload, model.payloads[usize::try_from(record.offset.0).unwrap()]);
@@ -152,6 +152,6 @@ fn check_read(log: &dyn OrderedLog, stream: StreamId, model: &Model, from: Offse
         }
         Err(ReadError::Trimmed { low }) => assert!(from < low && low.0 <= model.trimmed),
         Err(ReadError::BeyondEnd { end }) => assert!(end < from && before.end <= end),
-        Err(error) => panic!("{error}"),
+        Err(error) => panic!("{error:?}"),
     }
 }

@@ -23,7 +23,7 @@ use crate::metrics::Route;
 use crate::names::check_name;
 use crate::problem::{Problem, UNAVAILABLE};
 use crate::respond::{About, Reply};
-use crate::shard::current;
+use crate::shard::{BEHIND_LOOK, current};
 use crate::{body, headers};
 
 /// A request, taken apart.
@@ -142,17 +142,38 @@ pub(super) async fn look<R: Send + 'static>(
     look: impl FnOnce(&Machine, &PartitionStatus) -> R + Send + 'static,
 ) -> Result<R, Problem> {
     let not_now = || Problem::new(&UNAVAILABLE, "The partition cannot be asked now.");
-    let answered = {
-        let (answer, answered) = oneshot::channel();
-        let query = move |machine: Option<&Machine>, status: &PartitionStatus| {
-            // Whoever asked may have given up.
-            answer.send(machine.map(|machine| look(machine, status))).ok();
+    // Nobody is shown less than this process has told.
+    let told = current().shared.progress.told(partition);
+    let mut look = look;
+    loop {
+        let answered = {
+            let (answer, answered) = oneshot::channel();
+            let query = move |machine: Option<&Machine>, status: &PartitionStatus| {
+                let seen = match machine {
+                    None => Seen::Nothing,
+                    Some(_) if status.next_offset < told => Seen::TooLittle(look),
+                    Some(machine) => Seen::Found(look(machine, status)),
+                };
+                // Whoever asked may have given up.
+                answer.send(seen).ok();
+            };
+            current().shared.sequencer.query(partition, Box::new(query)).map_err(|_| not_now())?;
+            answered
         };
-        current().shared.sequencer.query(partition, Box::new(query)).map_err(|_| not_now())?;
-        answered
-    };
-    match tokio::time::timeout_at(until.into(), answered).await {
-        Ok(Ok(Some(found))) => Ok(found),
-        _ => Err(not_now()),
+        look = match tokio::time::timeout_at(until.into(), answered).await {
+            Ok(Ok(Seen::Found(found))) => return Ok(found),
+            Ok(Ok(Seen::TooLittle(again))) if Instant::now() < until => again,
+            _ => return Err(not_now()),
+        };
+        tokio::time::sleep(BEHIND_LOOK).await;
     }
+}
+
+/// What a look at a machine came to.
+enum Seen<R, F> {
+    /// It is not there.
+    Nothing,
+    /// It is behind what was told; the look is given back.
+    TooLittle(F),
+    Found(R),
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use holdfast_contracts::PartitionId;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
@@ -41,13 +42,21 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>, request: Request) 
             out.text(if health.is_draining() { "true" } else { "false" });
             out.text(",\"log\":\"");
             out.text(match health.log() {
-                Condition::Good | Condition::Starting => "good",
-                Condition::Full => "full",
-                Condition::Stopped => "stopped",
+                Condition::Starting => "good",
+                other => other.name(),
             });
             out.text("\",\"partitions_not_live\":");
             out.number(stopped);
-            out.text("}");
+            out.text(",\"in_the_way\":[");
+            let all = (0..shared.partitions).map(|it| (it, health.partition(PartitionId(it))));
+            for (at, (partition, condition)) in all.filter(|(_, it)| *it != Condition::Good).enumerate() {
+                out.text(if at == 0 { "{\"partition\":" } else { ",{\"partition\":" });
+                out.number(partition);
+                out.text(",\"is\":\"");
+                out.text(condition.name());
+                out.text("\"}");
+            }
+            out.text("]}");
         }))
     })
     .await

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::answer::Reply;
 use crate::gate::{self, Question, Verdict};
 use crate::waiters::WaiterKey;
 
+/// How long questions wait for a machine that is behind, and how often it is asked.
+const BEHIND_MAX: Duration = Duration::from_millis(100);
+pub(crate) const BEHIND_LOOK: Duration = Duration::from_millis(1);
 /// How often waits are looked through for those whose time is up.
 const SWEEP: Duration = Duration::from_millis(10);
 
@@ -23,16 +27,7 @@ pub(super) async fn ask_all(shard: Rc<Shard>, partition: PartitionId, mut due: V
     let number = partition.0 as usize;
     while !due.is_empty() {
         let questions: Vec<Question> = due.iter().map(|(question, _)| question.clone()).collect();
-        let (answer, answered) = oneshot::channel();
-        let asked = shard.shared.sequencer.query(
-            partition,
-            Box::new(move |machine, status| {
-                // The shard may have ended meanwhile.
-                answer.send(gate::verdicts(machine, status, partition, &questions)).ok();
-            }),
-        );
-        let verdicts = if asked.is_ok() { answered.await.unwrap_or_default() } else { Vec::new() };
-        let mut verdicts: VecDeque<Verdict> = verdicts.into();
+        let mut verdicts: VecDeque<Verdict> = ask_machine(&shard, partition, questions).await.into();
         let mut waiters = shard.waiters.borrow_mut();
         for (_, waiter) in due {
             // Who cannot be answered here is answered by the log.
@@ -47,6 +42,32 @@ pub(super) async fn ask_all(shard: Rc<Shard>, partition: PartitionId, mut due: V
         due = shard.gate.borrow_mut().due(number);
     }
     shard.asking[number].set(false);
+}
+
+/// Asks a machine, again if it is a little behind what was told already. Says nothing if it cannot be asked, or stays behind.
+async fn ask_machine(shard: &Shard, partition: PartitionId, questions: Vec<Question>) -> Vec<Verdict> {
+    let told = shard.shared.progress.told(partition);
+    let questions = Arc::new(questions);
+    let until = Instant::now() + BEHIND_MAX;
+    loop {
+        let (answer, answered) = oneshot::channel();
+        let questions = Arc::clone(&questions);
+        let asked = shard.shared.sequencer.query(
+            partition,
+            Box::new(move |machine, status| {
+                // The shard may have ended meanwhile.
+                answer.send(gate::verdicts(machine, status, partition, told, &questions)).ok();
+            }),
+        );
+        if asked.is_err() {
+            return Vec::new();
+        }
+        match answered.await {
+            Ok(Some(verdicts)) => return verdicts,
+            Ok(None) if Instant::now() < until => tokio::time::sleep(BEHIND_LOOK).await,
+            Ok(None) | Err(_) => return Vec::new(),
+        }
+    }
 }
 
 /// Wakes whenever decisions come.

@@ -3,11 +3,13 @@
 
 mod client;
 mod server;
+mod tier;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use server::{Server, Setting};
+pub(crate) use tier::{Following, Tier};
 
 /// Long enough for a slow machine; nothing waits that long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -12,13 +12,13 @@ use std::time::Instant;
 use holdfast_archive::ObjectArchive;
 use holdfast_contracts::command::{BatchBuilder, Command, DefineSale, Line, SetStock, SkuList};
 use holdfast_contracts::{
-    CustomerId, IntakeId, LogId, LogTime, PartitionId, RequestTag, ReservationId, SaleTerms,
+    CustomerId, Digest, IntakeId, LogId, LogTime, PartitionId, RequestTag, ReservationId, SaleTerms,
 };
 use holdfast_core::{Machine, MachineConfig};
 use holdfast_engine::rocks::CheckpointDb;
 use holdfast_engine::{
-    ArchivedStore, CheckpointArchive, CheckpointStore, ReaderMarks, Role, ShipConfig, Shipper, Trim, Worker,
-    WorkerConfig,
+    ArchivedStore, CheckpointArchive, CheckpointStore, ReaderMarks, Role, ShipConfig, ShipStatus, Shipper,
+    Trim, Worker, WorkerConfig,
 };
 use holdfast_log::{Layout, OrderedLog, SimulatedConfig, SimulatedLog, StreamId};
 use rustix::fs::{Advice, fadvise};
@@ -83,85 +83,93 @@ fn forget_pages(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
-    let place = args.next().map_or_else(std::env::temp_dir, Into::into);
-    let ids: u64 = args.next().map_or(Ok(10_000_000), |it| it.parse())?;
-    let directory = tempfile::tempdir_in(place)?;
-    let log = Arc::new(SimulatedLog::new(SimulatedConfig::new(LOG_ID, Layout::inventory(1)?)));
-    let port = Arc::clone(&log) as Arc<dyn OrderedLog>;
-    let machine = MachineConfig::new(ONLY, 1, LOG_ID);
-    let worker = WorkerConfig {
+/// A partition with its first checkpoint written, as an owner leaves it.
+struct Owner {
+    log: Arc<SimulatedLog>,
+    db: Arc<CheckpointDb>,
+    digest: Digest,
+}
+
+fn machine() -> MachineConfig {
+    MachineConfig::new(ONLY, 1, LOG_ID)
+}
+
+fn worker() -> WorkerConfig {
+    WorkerConfig {
         checkpoint_after_bytes: u64::MAX,
         checkpoint_after_ms: u64::MAX,
         checkpoint_idle_ms: u64::MAX,
         idle_tick_ms: 1 << 40,
         ..WorkerConfig::new(ONLY)
-    };
-    let archive =
-        Arc::new(ObjectArchive::open(directory.path().join("archive").to_str().ok_or("a plain path")?)?);
-    let archive = archive as Arc<dyn CheckpointArchive>;
-    let db = Arc::new(CheckpointDb::open(&directory.path().join("first"))?);
+    }
+}
 
+fn begin<S: CheckpointStore>(log: &Arc<SimulatedLog>, store: S) -> Result<Worker<Machine, S>> {
+    let port = Arc::clone(log) as Arc<dyn OrderedLog>;
+    Ok(Worker::open(worker(), &machine(), port, store, Role::Active)?)
+}
+
+fn own(directory: &Path, ids: u64) -> Result<Owner> {
+    let (commands, decisions) = (StreamId::inventory_commands(ONLY), StreamId::inventory_decisions(ONLY));
+    let log = Arc::new(SimulatedLog::new(SimulatedConfig::new(LOG_ID, Layout::inventory(1)?)));
+    let db = Arc::new(CheckpointDb::open(&directory.join("owner"))?);
     let mut builder = BatchBuilder::default();
     opening(&mut builder, ids);
-    log.append(StreamId::inventory_commands(ONLY), builder.bytes().to_vec().into())?;
-    let mut first =
-        Worker::open(worker.clone(), &machine, Arc::clone(&port), db.partition(ONLY), Role::Active)?;
+    log.append(commands, builder.bytes().to_vec().into())?;
+    let mut worker = begin(&log, db.partition(ONLY))?;
     for from in (0..ids).step_by(usize::try_from(PER_RECORD)?) {
         builder.start(IntakeId(1), RequestTag(from));
         for n in from..ids.min(from + PER_RECORD) {
             let sku = builder.sku(if n % 10 == 0 { "PLENTY" } else { "GONE" });
             builder.reserve_one(id(n), CustomerId(n + 1), Line { sku, quantity: 1 });
         }
-        let ticket = log.append(StreamId::inventory_commands(ONLY), builder.bytes().to_vec().into())?;
-        drop(ticket);
-        step_until(&mut first, |worker| {
-            worker.next_offset() == log.watermarks(StreamId::inventory_commands(ONLY)).end
-        })?;
+        log.append(commands, builder.bytes().to_vec().into())?;
+        step_until(&mut worker, |worker| worker.next_offset() == log.watermarks(commands).end)?;
         // What was decided is not looked at again.
-        let decided = log.watermarks(StreamId::inventory_decisions(ONLY)).end;
-        log.trim(StreamId::inventory_decisions(ONLY), decided)?;
+        log.trim(decisions, log.watermarks(decisions).end)?;
     }
-    first.request_checkpoint();
-    step_until(&mut first, Worker::is_checkpoint_current)?;
-    let digest = first.machine().digest();
-    drop(first);
+    worker.request_checkpoint();
+    step_until(&mut worker, Worker::is_checkpoint_current)?;
+    let digest = worker.machine().digest();
+    Ok(Owner { log, db, digest })
+}
 
+fn ship(owner: &Owner, archive: &Arc<dyn CheckpointArchive>) -> Result<ShipStatus> {
+    let config = ShipConfig { trim: Trim::Nothing, ..ShipConfig::default() };
+    let (log, db) = (Arc::clone(&owner.log) as Arc<dyn OrderedLog>, Arc::clone(&owner.db));
+    let readers = Arc::new(ReaderMarks::default());
+    let mut shipper = Shipper::<Machine>::new(ONLY, machine(), log, db, Arc::clone(archive), readers, config);
+    shipper.round()?;
+    Ok(shipper.status().clone())
+}
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let place = args.next().map_or_else(std::env::temp_dir, Into::into);
+    let ids: u64 = args.next().map_or(Ok(10_000_000), |it| it.parse())?;
+    let directory = tempfile::tempdir_in(place)?;
+    let archive = directory.path().join("archive");
+    let archive = ObjectArchive::open(archive.to_str().ok_or("a plain path")?)?;
+    let archive = Arc::new(archive) as Arc<dyn CheckpointArchive>;
+    let owner = own(directory.path(), ids)?;
     for round in 0..3 {
-        let config = ShipConfig { trim: Trim::Nothing, ..ShipConfig::default() };
-        let readers = Arc::new(ReaderMarks::default());
-        let mut shipper = Shipper::<Machine>::new(
-            ONLY,
-            machine,
-            Arc::clone(&port),
-            Arc::clone(&db),
-            Arc::clone(&archive),
-            readers,
-            config,
-        );
-        shipper.round()?;
-        let status = shipper.status().clone();
+        let shipped = ship(&owner, &archive)?;
         forget_pages(directory.path())?;
-
         let empty = CheckpointDb::open(&directory.path().join(format!("empty-{round}")))?;
         let store = ArchivedStore::new(empty.partition(ONLY), Arc::clone(&archive), LOG_ID, ONLY);
         let start = Instant::now();
-        let restored: Worker<Machine, _> =
-            Worker::open(worker.clone(), &machine, Arc::clone(&port), store, Role::Active)?;
+        let restored = begin(&owner.log, store)?;
         let took = start.elapsed();
-        if restored.machine().digest() != digest || restored.machine().sizes().ids < ids {
+        if restored.machine().digest() != owner.digest || restored.machine().sizes().ids < ids {
             return Err("what was restored is not what was shipped".into());
         }
-        let at = restored.checkpoint().next_offset;
-        drop(restored);
-        archive.forget(LOG_ID, ONLY, at)?;
+        archive.forget(LOG_ID, ONLY, restored.checkpoint().next_offset)?;
         writeln!(
             std::io::stdout(),
             "{{\"ids\": {ids}, \"megabytes\": {:.1}, \"ship_s\": {:.2}, \"read_back_s\": {:.2}, \"restore_s\": {:.2}}}",
-            status.bytes as f64 / 1e6,
-            status.ship_took.as_secs_f64(),
-            status.read_back_took.as_secs_f64(),
+            shipped.bytes as f64 / 1e6,
+            shipped.ship_took.as_secs_f64(),
+            shipped.read_back_took.as_secs_f64(),
             took.as_secs_f64()
         )?;
     }

@@ -420,7 +420,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Whether the record at hand may give orders. Its bytes are hashed at most once, and only if there is a key.
+    /// Whether the record at hand may have control commands. Its bytes are hashed at most once, and only if there is a key.
     fn may_control(&self, context: &mut Context<'_, '_>) -> bool {
         let MachineConfig { control_key: Some(key), log_id, partition, .. } = &self.config else {
             return true;

@@ -8,6 +8,7 @@
 
 mod anchor;
 mod archive;
+mod assignment;
 mod machine;
 mod retention;
 pub mod rocks;
@@ -23,11 +24,12 @@ pub use archive::{
     Archived, ArchivedStore, CheckpointArchive, Listing, NoStore, Page, Pages, ShipConfig, ShipError,
     ShipStatus, Shipped, Shipper, Shipping, Trim, read_back,
 };
+pub use assignment::{Assignment, Generation, Handover, OnSettled, Settled};
 pub use holdfast_core::{PageSink, RestoreError};
 pub use machine::{Input, Machine, Restoring};
 pub use retention::{Keeper, ReaderMark, ReaderMarks, Retention, RetentionError, RetentionStatus, retain};
 pub use runner::{Query, Sequencer, SequencerConfig, SequencerError};
-pub use status::{PartitionState, PartitionStatus};
+pub use status::{PartitionState, PartitionStatus, Stuck};
 pub use stop::StopReason;
 pub use store::{CheckpointStore, PageVisitor, StoreError};
 pub use worker::{Role, Step, Worker, WorkerConfig};

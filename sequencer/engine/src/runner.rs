@@ -13,12 +13,14 @@ use crossbeam_channel::{Sender, bounded};
 use holdfast_contracts::PartitionId;
 use holdfast_log::{Doorbell, OrderedLog, doorbell};
 
+use crate::assignment::{Assignment, Generation, Handover, OnSettled, Order, Settled};
 use crate::machine::Machine;
 use crate::retention::ReaderMarks;
 use crate::status::{PartitionState, PartitionStatus};
 use crate::stop::StopReason;
 use crate::store::CheckpointStore;
 use crate::worker::{Role, WorkerConfig};
+use slot::Rule;
 
 /// Requests that may wait for a thread.
 const REQUESTS_MAX: usize = 4_096;
@@ -40,6 +42,9 @@ pub enum SequencerError {
     /// It does not run this partition.
     #[error("partition {0} is not run here")]
     NoSuchPartition(PartitionId),
+    /// What it runs was fixed when it started.
+    #[error("the partitions were assigned for good when the sequencer started")]
+    Fixed,
     /// Too many requests wait already.
     #[error("too many requests wait for the partition's thread")]
     Busy,
@@ -53,6 +58,8 @@ pub type Query<M> = Box<dyn FnOnce(Option<&M>, &PartitionStatus) + Send>;
 
 /// What a thread is asked.
 enum Request<M> {
+    /// An order waits.
+    LookAtOrders,
     Query(PartitionId, Query<M>),
     /// The standby of this partition takes over.
     Promote(PartitionId),
@@ -72,6 +79,7 @@ pub struct Sequencer<M> {
 
 /// What threads and handles share.
 struct Shared<M> {
+    rule: Rule,
     partitions: Vec<Partition>,
     threads: Vec<Mailbox<M>>,
     readers: Arc<ReaderMarks>,
@@ -89,6 +97,14 @@ struct Partition {
     active: AtomicUsize,
     status: Mutex<PartitionStatus>,
     standby: Mutex<Option<PartitionStatus>>,
+    orders: Mutex<Orders>,
+}
+
+/// Assignments of a partition. Only the last one counts.
+#[derive(Default)]
+struct Orders {
+    last: Generation,
+    waiting: Option<Order>,
 }
 
 impl<M> Shared<M> {
@@ -98,9 +114,9 @@ impl<M> Shared<M> {
 
     fn publish(&self, status: PartitionStatus) {
         let Some(partition) = self.partition(status.partition) else { return };
-        match status.role {
-            Role::Active => *lock(&partition.status) = status,
-            Role::Standby => *lock(&partition.standby) = Some(status),
+        match (self.rule, status.role) {
+            (Rule::Assigned, _) | (Rule::Fixed, Role::Active) => *lock(&partition.status) = status,
+            (Rule::Fixed, Role::Standby) => *lock(&partition.standby) = Some(status),
         }
     }
 
@@ -142,6 +158,41 @@ impl<M: Machine> Sequencer<M> {
         F: Fn(PartitionId) -> S + Clone + Send + 'static,
         M::Config: Sync,
     {
+        Self::start_with(Rule::Fixed, log, config, stores)
+    }
+
+    /// Starts the threads of a sequencer that runs nothing until [`Sequencer::assign`] says what, on a log that may be away
+    /// for a while. Nobody else may write to its stores. There are no standbys beside the partitions that it runs: a partition
+    /// is one thing at a time.
+    ///
+    /// # Panics
+    /// If a thread cannot be started.
+    pub fn start_unassigned<S, F>(
+        log: &Arc<dyn OrderedLog>,
+        config: &SequencerConfig<M::Config>,
+        stores: F,
+    ) -> Self
+    where
+        S: CheckpointStore + 'static,
+        F: Fn(PartitionId) -> S + Clone + Send + 'static,
+        M::Config: Sync,
+    {
+        let mut config = SequencerConfig { standby: false, ..config.clone() };
+        config.partitions.iter_mut().for_each(|(worker, _)| worker.standby_checkpoints = true);
+        Self::start_with(Rule::Assigned, log, &config, stores)
+    }
+
+    fn start_with<S, F>(
+        rule: Rule,
+        log: &Arc<dyn OrderedLog>,
+        config: &SequencerConfig<M::Config>,
+        stores: F,
+    ) -> Self
+    where
+        S: CheckpointStore + 'static,
+        F: Fn(PartitionId) -> S + Clone + Send + 'static,
+        M::Config: Sync,
+    {
         let threads = config.threads.clamp(1, config.partitions.len().max(1));
         let all = if config.standby { 2 * threads } else { threads };
         let mut mailboxes = Vec::new();
@@ -155,10 +206,15 @@ impl<M: Machine> Sequencer<M> {
         let partitions = config.partitions.iter().enumerate().map(|(at, (worker, _))| Partition {
             id: worker.partition,
             active: AtomicUsize::new(at % threads),
-            status: Mutex::new(PartitionStatus::new(worker.partition, Role::Active)),
+            status: Mutex::new(match rule {
+                Rule::Fixed => PartitionStatus::new(worker.partition, Role::Active),
+                Rule::Assigned => PartitionStatus::unassigned(worker.partition),
+            }),
             standby: Mutex::new(None),
+            orders: Mutex::default(),
         });
         let shared = Arc::new(Shared {
+            rule,
             partitions: partitions.collect(),
             threads: mailboxes,
             readers: Arc::default(),
@@ -185,6 +241,59 @@ impl<M: Machine> Sequencer<M> {
         });
         let handles = handles.collect();
         Self { shared, threads: Mutex::new(handles) }
+    }
+
+    /// Says what a partition is from now on, and how it is handed over if it emits. `on_settled` hears when that is so; by
+    /// then nothing more is said under an earlier assignment, and the partition can be given to somebody else.
+    ///
+    /// Returns at once. A later assignment replaces one that is not settled.
+    ///
+    /// # Errors
+    /// [`SequencerError`] if the partition cannot be assigned here. Then `on_settled` hears that the sequencer ended, or
+    /// nothing if there is no such partition.
+    pub fn assign(
+        &self,
+        partition: PartitionId,
+        to: Assignment,
+        how: Handover,
+        on_settled: impl FnOnce(Settled) + Send + 'static,
+    ) -> Result<Generation, SequencerError> {
+        if self.shared.rule == Rule::Fixed {
+            return Err(SequencerError::Fixed);
+        }
+        let found = self.shared.partition(partition).ok_or(SequencerError::NoSuchPartition(partition))?;
+        let on_settled: OnSettled = Box::new(on_settled);
+        let (generation, before) = {
+            let mut orders = lock(&found.orders);
+            orders.last.0 += 1;
+            let order = Order::new(to, orders.last, how, on_settled);
+            (orders.last, orders.waiting.replace(order))
+        };
+        if let Some(mut before) = before {
+            before.tell(Settled::Replaced);
+        }
+        match self.shared.send(found.active.load(Ordering::Acquire), Request::LookAtOrders) {
+            // A thread with so much to do looks at its orders in between.
+            Ok(()) | Err(SequencerError::Busy) => Ok(generation),
+            Err(error) => {
+                // Dropped outside the lock: it tells somebody.
+                let waiting = lock(&found.orders).waiting.take();
+                drop(waiting);
+                Err(error)
+            }
+        }
+    }
+
+    /// Says what a partition is from now on. An active worker waits a little for its outputs in flight before it hands over.
+    ///
+    /// # Errors
+    /// As [`Sequencer::assign`].
+    pub fn set_assignment(
+        &self,
+        partition: PartitionId,
+        to: Assignment,
+    ) -> Result<Generation, SequencerError> {
+        self.assign(partition, to, Handover::ORDERLY, drop)
     }
 
     /// What every partition says of itself.

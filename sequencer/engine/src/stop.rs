@@ -117,6 +117,17 @@ impl StopReason {
         matches!(self, Self::OutputLost(_) | Self::Invariant { .. } | Self::TrimGap { .. })
     }
 
+    /// Whether the log could not be asked. It may be back at any time, and nothing else is wrong.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Read(ReadError::Io(_)))
+    }
+
+    /// Whether a log that is elsewhere may come to its senses: it cannot be asked, or it lost an output that can be said again.
+    pub(crate) const fn may_be_waited_out(&self) -> bool {
+        self.is_outage() || matches!(self, Self::OutputLost(_))
+    }
+
     /// What an operator can do about it.
     #[must_use]
     pub const fn advice(&self) -> &'static str {

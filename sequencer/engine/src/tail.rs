@@ -94,6 +94,14 @@ impl OutputTail {
         Ok(true)
     }
 
+    /// Reads what is at hand. What lies beyond the end of the log was lost with it, and whoever emits says it again.
+    pub(crate) fn read_at_hand(&mut self, log: &dyn OrderedLog) -> Result<(), StopReason> {
+        match self.read(log, Offset(u64::MAX)) {
+            Ok(_) | Err(StopReason::Read(ReadError::BeyondEnd { .. })) => Ok(()),
+            Err(reason) => Err(reason),
+        }
+    }
+
     fn take_in(&mut self, record: &Record) -> Result<(), StopReason> {
         self.next = record.offset.next();
         let batch = decode_decisions(&record.payload);

@@ -8,7 +8,9 @@ pub(crate) mod begin;
 mod checkpoint;
 mod emit;
 pub(crate) mod open;
+mod role;
 mod tick;
+mod watch;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ use crate::machine::{Machine, input};
 use crate::stop::StopReason;
 use crate::store::CheckpointStore;
 use crate::tail::OutputTail;
+
+pub(crate) use watch::STUCK_AFTER_MS;
 
 /// Whether a worker emits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,10 @@ pub struct WorkerConfig {
     pub checkpoint_idle_ms: u64,
     /// Outputs that may wait for their acknowledgement before reading pauses.
     pub unacknowledged_outputs_max: usize,
+    /// Bytes of outputs that a standby keeps until somebody emits them. It reads no further when there are more.
+    pub standby_outputs_bytes_max: usize,
+    /// Whether a standby writes checkpoints. Only where nobody else writes to its store.
+    pub standby_checkpoints: bool,
     /// A quiet partition gets a tick this often, so that log time never stands still for long.
     pub idle_tick_ms: u64,
 }
@@ -65,6 +73,8 @@ impl WorkerConfig {
             checkpoint_after_ms: 1_000,
             checkpoint_idle_ms: 60_000,
             unacknowledged_outputs_max: 65_536,
+            standby_outputs_bytes_max: 64 << 20,
+            standby_checkpoints: false,
             idle_tick_ms: 1_000,
         }
     }
@@ -72,6 +82,11 @@ impl WorkerConfig {
 
 /// Fewer bytes of commands are replayed faster than a checkpoint is written.
 pub(crate) const CHECKPOINT_BYTES_MIN: u64 = 64 << 10;
+
+/// How soon to look again for what nobody announces.
+const LOOK_MS: u64 = 2;
+/// The same when nothing came of it for long.
+const LOOK_MS_LONG: u64 = 50;
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,10 +108,26 @@ enum Phase {
     Running,
 }
 
+/// An output that is not known to be in the log.
+#[derive(Debug)]
+struct Unsaid {
+    out_seq: OutSeq,
+    /// The command it answers.
+    source: Offset,
+    payload: Bytes,
+}
+
+impl Unsaid {
+    /// Bytes it takes to keep it.
+    fn weight(&self) -> usize {
+        self.payload.len() + size_of::<Self>()
+    }
+}
+
 /// An output that is appended and not yet acknowledged.
 #[derive(Debug)]
 struct InFlight {
-    out_seq: OutSeq,
+    output: Unsaid,
     ticket: Ticket,
 }
 
@@ -117,7 +148,9 @@ pub struct Worker<M, S> {
     chain: Chain,
     tail: OutputTail,
     /// Outputs that the log has not taken yet.
-    blocked: VecDeque<(OutSeq, Bytes)>,
+    blocked: VecDeque<Unsaid>,
+    /// Bytes in them.
+    blocked_bytes: usize,
     in_flight: VecDeque<InFlight>,
     /// Up to which output, and where in the decisions log, everything is durable.
     durable: (OutSeq, Offset),
@@ -125,8 +158,9 @@ pub struct Worker<M, S> {
     target: Offset,
     /// The outputs in the log were compared with those of all commands.
     caught_up: bool,
-    /// The output that a standby has waited for, and since when.
-    stuck: Option<(OutSeq, LogTime)>,
+    /// No further commands are read: the partition is being handed over.
+    is_paused: bool,
+    watch: watch::Watch,
     checkpoint: checkpoint::Progress,
     tick: tick::Ticker,
     records: Vec<Record>,
@@ -151,16 +185,22 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     /// reaches the machine only as content of a tick.
     ///
     /// # Errors
-    /// [`StopReason`] when the partition must stand still. The worker is of no use afterwards.
+    /// [`StopReason`] when the partition must stand still. The worker is of no use afterwards, with one exception: when the
+    /// log could not be asked ([`StopReason::is_outage`]) nothing is half done and stepping may go on.
     ///
     /// # Panics
     /// When the machine breaks an invariant. The worker is of no use afterwards.
     pub fn step(&mut self, wall: LogTime) -> Result<Step, StopReason> {
-        match self.phase {
-            Phase::Anchor => self.step_anchor(),
-            Phase::Tail { until } => self.step_tail(until),
-            Phase::Running => self.step_running(wall),
+        let mut step = match self.phase {
+            Phase::Anchor => self.step_anchor()?,
+            Phase::Tail { until } => self.step_tail(until)?,
+            Phase::Running => return self.step_running(wall),
+        };
+        if !step.progressed {
+            // Nobody rings when a log that fetches from elsewhere has these records at hand.
+            step.wake_at = Some(wall.plus_ms(LOOK_MS));
         }
+        Ok(step)
     }
 
     fn step_running(&mut self, wall: LogTime) -> Result<Step, StopReason> {
@@ -175,21 +215,23 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         }
         if self.role == Role::Standby {
             progressed |= self.compare_with_log()?;
-            self.look_again_if_stuck(wall);
         }
+        self.keep_watch(wall);
         self.check_caught_up()?;
         progressed |= self.step_checkpoint(wall)?;
-        let wake_at = if progressed { None } else { self.step_tick(wall)? };
+        let wake_at = if progressed || self.is_paused { None } else { self.step_tick(wall)? };
         Ok(Step { progressed, wake_at: earlier(wake_at, self.wait_until(wall)) })
     }
 
     fn may_read(&self) -> bool {
-        let waiting = match self.role {
-            Role::Active => self.in_flight.len(),
-            Role::Standby => 0,
+        let has_room = match self.role {
+            Role::Active => {
+                self.blocked.is_empty() && self.in_flight.len() < self.config.unacknowledged_outputs_max
+            }
+            // It cannot keep everything until somebody emits it.
+            Role::Standby => self.blocked_bytes < self.config.standby_outputs_bytes_max,
         };
-        let blocked = self.role == Role::Active && !self.blocked.is_empty();
-        !blocked && waiting < self.config.unacknowledged_outputs_max
+        has_room && !self.is_paused
     }
 
     /// Polls a batch of commands and applies each.
@@ -206,7 +248,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             result = self.apply(record);
             // The next record may be one to stop at, and nothing that was decided before it may go unsaid.
             let is_blocked = self.role == Role::Active && !self.blocked.is_empty();
-            if result.is_err() || is_blocked {
+            if result.is_err() || is_blocked || self.is_full_of_outputs() {
                 break;
             }
         }
@@ -221,6 +263,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         let decided = input(&record);
         #[cfg(feature = "mutant-12")]
         let decided = crate::machine::Input { append_time: self.wall, ..input(&record) };
+        let source = record.offset;
         let output = self.derive(decided)?;
         self.checkpoint.count(record.payload.len());
         self.tick.saw(record.append_time);
@@ -228,7 +271,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         self.last = Some(record);
         self.commands_applied += 1;
         match output {
-            Some(payload) => self.emit(payload).map(|()| true),
+            Some(payload) => self.emit(source, payload).map(|()| true),
             None => Ok(true),
         }
     }
@@ -248,35 +291,8 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
 
     /// When something besides the log is to be looked at.
     fn wait_until(&self, wall: LogTime) -> Option<LogTime> {
-        let polls = self.checkpoint.is_waiting() || !self.blocked.is_empty() && self.role == Role::Active;
-        polls.then(|| wall.plus_ms(2))
-    }
-
-    /// Takes over: compares what is in the log, emits what is missing, and goes on as the active worker.
-    ///
-    /// Does nothing for an active worker, or one that is not ready.
-    ///
-    /// # Errors
-    /// As [`Worker::step`].
-    pub fn promote(&mut self) -> Result<bool, StopReason> {
-        if self.role == Role::Active || !self.is_ready() {
-            return Ok(false);
-        }
-        let until = self.log.watermarks(self.decisions()).end;
-        if !self.tail.read(self.log.as_ref(), until)? {
-            return Ok(false);
-        }
-        if !self.caught_up {
-            // What was read by now may come from commands that came after it began.
-            self.target = self.log.watermarks(self.commands()).end;
-        }
-        self.compare_with_log()?;
-        self.role = Role::Active;
-        // Checkpoints were written by somebody else meanwhile.
-        self.machine.write_whole_checkpoint_next();
-        self.store.begin_whole();
-        self.push_blocked()?;
-        Ok(true)
+        let polls = self.checkpoint.is_waiting() || self.role == Role::Active && !self.blocked.is_empty();
+        polls.then(|| wall.plus_ms(if self.watch.waits_long(wall) { LOOK_MS_LONG } else { LOOK_MS }))
     }
 
     /// Whether everything is applied that was in the log when the worker began.
@@ -337,6 +353,12 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     #[must_use]
     pub fn outputs_unacknowledged(&self) -> usize {
         self.in_flight.len() + self.blocked.len()
+    }
+
+    /// The first command whose output is not known to be in the log.
+    #[must_use]
+    pub fn acknowledged_offset(&self) -> Offset {
+        self.first_unsaid().map_or(self.next, |output| output.source)
     }
 
     /// Bytes of the last checkpoint written.

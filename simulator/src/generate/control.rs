@@ -13,18 +13,18 @@ impl Generator {
             }
             return;
         };
-        let gives_orders = self.draft.builder.has_control();
-        let forged = self.draft.forged || (gives_orders && self.made > 0 && self.rng.percent(6));
-        if forged && !self.is_last_order() {
+        let controls = self.draft.builder.has_control();
+        let forged = self.draft.forged || (controls && self.made > 0 && self.rng.percent(6));
+        if forged && !self.is_last_command() {
             self.forge(&secret, payload);
-        } else if gives_orders || self.rng.percent(2) {
+        } else if controls || self.rng.percent(2) {
             settings.sign(&secret, payload);
             self.genuine = payload[payload.len() - 18..].to_vec();
         }
     }
 
-    /// The order at which the partition must stop is genuine.
-    fn is_last_order(&self) -> bool {
+    /// The control command at which the partition must stop is genuine.
+    fn is_last_command(&self) -> bool {
         self.made + 1 == self.scenario.records && self.scenario.on.stop_at_the_end
     }
 
@@ -66,8 +66,8 @@ impl Generator {
         }
     }
 
-    /// Orders that would stop the partition if anybody believed them.
-    pub(super) fn give_false_orders(&mut self, append_time_ms: u64) {
+    /// Control commands that would stop the partition if anybody believed them.
+    pub(super) fn send_false_control(&mut self, append_time_ms: u64) {
         self.draft.forged = true;
         self.stop(append_time_ms);
     }

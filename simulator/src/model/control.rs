@@ -1,4 +1,4 @@
-//! Section 1.1: who may give orders.
+//! Section 1.1: who may send control commands.
 
 use holdfast_contracts::command::Command;
 use holdfast_contracts::decision::Reason;
@@ -29,9 +29,9 @@ impl Settings {
         record.extend_from_slice(&code);
     }
 
-    /// Whether a record may have commands that are none of a buyer's.
+    /// Whether a record may have control commands.
     #[must_use]
-    pub fn may_give_orders(&self, record: &[u8]) -> bool {
+    pub fn may_control(&self, record: &[u8]) -> bool {
         let Some(secret) = &self.control_secret else { return true };
         let Some(end) = record.len().checked_sub(FIELD.len() + CODE) else { return false };
         let (bytes, last) = record.split_at(end);
@@ -42,7 +42,7 @@ impl Settings {
     #[must_use]
     pub(crate) fn signed_like(&self, before: &[u8], mut made: Vec<u8>) -> Vec<u8> {
         if let Some(secret) = &self.control_secret
-            && self.may_give_orders(before)
+            && self.may_control(before)
         {
             self.sign(secret, &mut made);
         }
@@ -51,7 +51,7 @@ impl Settings {
 }
 
 /// Whether a command is none of a buyer's.
-const fn is_an_order(command: &Command<'_>) -> bool {
+const fn is_control(command: &Command<'_>) -> bool {
     matches!(
         command,
         Command::Tick { .. }
@@ -66,10 +66,10 @@ const fn is_an_order(command: &Command<'_>) -> bool {
 }
 
 impl Model {
-    /// The refusal of an order that the record may not give.
-    pub(super) fn refuse_order(&mut self, command: &Command<'_>) -> Option<Decision> {
-        if !is_an_order(command) {
-            self.marks.hit_if(self.turn.order_refused, Mark::BuyerDecidedBesideARefusedOrder);
+    /// The refusal of a control command that the record may not have.
+    pub(super) fn refuse_control(&mut self, command: &Command<'_>) -> Option<Decision> {
+        if !is_control(command) {
+            self.marks.hit_if(self.turn.control_refused, Mark::BuyerDecidedBesideRefusedControl);
             return None;
         }
         let id = match command {
@@ -78,14 +78,14 @@ impl Model {
             Command::DefineSale(it) => Some(it.command_id),
             _ => None,
         };
-        if self.turn.may_give_orders {
-            self.marks.hit_if(self.settings.control_secret.is_some(), Mark::OrderWithCode);
-            let was_refused = id.is_some_and(|id| self.refused_orders.remove(&id.0));
-            self.marks.hit_if(was_refused, Mark::OrderTakenThatWasRefusedBefore);
+        if self.turn.may_control {
+            self.marks.hit_if(self.settings.control_secret.is_some(), Mark::ControlWithCode);
+            let was_refused = id.is_some_and(|id| self.refused_control.remove(&id.0));
+            self.marks.hit_if(was_refused, Mark::ControlTakenThatWasRefusedBefore);
             return None;
         }
-        self.turn.order_refused = true;
-        self.refused_orders.extend(id.map(|id| id.0));
+        self.turn.control_refused = true;
+        self.refused_control.extend(id.map(|id| id.0));
         let other_log = |id| id != self.settings.log_id;
         match command {
             Command::Tick { log_id, .. } => {

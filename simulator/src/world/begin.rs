@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use holdfast_engine::{Role, Worker};
-use holdfast_log::OrderedLog;
 
 use super::host::guarded;
-use super::{Begin, Check, Which, World, WorldMark};
+use super::{Begin, Check, World, WorldMark};
 
 impl World {
     /// A process begins with a worker, unless it has one, or another of the same process emits already.
@@ -25,7 +24,6 @@ impl World {
         let build = setup.build(&self.setup);
         // Loading waits for what is on its way to the disk.
         let opened = guarded(|| Worker::open(setup.worker(), &build, log, store, role))?;
-        let low = self.log.watermarks(Self::stream(setup.partition, Which::Commands)).low.0;
         let (last, damaged) = (disk.anchor(), disk.is_damaged());
         // What cannot be used is made up for by the verified copy.
         let of_copy = damaged || last.is_none();

@@ -44,7 +44,7 @@ impl Build {
 /// The first activation of rules that a build up to `rules_newest` does not know, if the record may have any.
 #[must_use]
 pub(super) fn unknown_rules(settings: &Settings, payload: &[u8], rules_newest: u32) -> Option<u32> {
-    if !settings.may_give_orders(payload) {
+    if !settings.may_control(payload) {
         return None;
     }
     let (mut skus, mut commands) = (Vec::new(), Vec::new());

@@ -128,7 +128,7 @@ impl Tale {
 
     /// The id of a request.
     pub(super) fn id(&self, ask: &Ask) -> ReservationId {
-        self.deriver.ids(ask)[0].1
+        self.deriver.id_of(ask).unwrap()
     }
 
     pub(super) fn customer(&self, subject: &str) -> CustomerId {

@@ -5,7 +5,7 @@ use holdfast_contracts::{LogTime, Offset, PartitionId};
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::DeadLetter;
-use crate::kafka::calls::RawMessage;
+use crate::kafka::library::RawMessage;
 
 const TOPIC: &str = "kafka_dlt-original-topic";
 const PARTITION: &str = "kafka_dlt-original-partition";

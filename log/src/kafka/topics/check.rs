@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::wanted::{self, Role, WantedTopic};
 use super::{Finding, Severity, TopicsSpec};
 use crate::kafka::admin::Admin;
-use crate::kafka::calls::TopicInfo;
+use crate::kafka::library::TopicInfo;
 use crate::kafka::{KafkaConfig, KafkaError, Profile};
 
 type Settings = BTreeMap<String, String>;

@@ -37,8 +37,8 @@ impl Role {
 
     fn name(self, config: &KafkaConfig) -> String {
         match self {
-            Self::Commands => config.topic(Topic::InventoryCommands),
-            Self::Decisions => config.topic(Topic::InventoryDecisions),
+            Self::Commands => config.topic_name(Topic::InventoryCommands),
+            Self::Decisions => config.topic_name(Topic::InventoryDecisions),
             Self::DeadLetters => config.dead_letters_topic(),
             Self::Identity => config.identity_topic(),
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use holdfast_contracts::{Offset, PartitionId};
-use holdfast_log::{OrderedLog, StreamId, TrimError};
+use holdfast_log::{OrderedLog, ReadError, StreamId, TrimError};
 
 use super::{Archived, CheckpointArchive, Listing, read_back};
 use crate::anchor::Anchor;
@@ -67,6 +67,9 @@ pub enum ShipError {
     /// It is not one of this log.
     #[error("the checkpoint does not belong to this log")]
     Foreign(#[source] Box<StopReason>),
+    /// Where the log ends could not be asked.
+    #[error("the log could not be asked where it ends")]
+    Log(#[source] ReadError),
     /// The log refused to forget what it covers.
     #[error("the log could not be trimmed")]
     Trim(#[from] TrimError),
@@ -111,7 +114,8 @@ pub struct ShipStatus {
     pub failures: u32,
 }
 
-/// Ships the checkpoints of one partition.
+/// Ships the checkpoints of one partition. It stands in the place of a [`Keeper`](crate::Keeper): a process runs the one or
+/// the other.
 ///
 /// Only the process that runs a partition writes checkpoints of it, so one that does not has nothing to ship: a checkpoint
 /// older than what somebody else has shipped stays here.
@@ -135,7 +139,8 @@ impl<M: Machine> std::fmt::Debug for Shipper<M> {
 }
 
 impl<M: Machine> Shipper<M> {
-    /// A shipper that has not looked yet. `machine` is what checkpoints that are read back are built with.
+    /// A shipper that has not looked yet. `machine` is what checkpoints that are read back are built with; they need no room
+    /// to grow.
     #[must_use]
     pub fn new(
         partition: PartitionId,
@@ -256,7 +261,8 @@ impl<M: Machine> Shipper<M> {
     }
 
     fn check(&self, anchor: &Anchor) -> Result<(), ShipError> {
-        let marks = self.log.watermarks(self.commands());
+        // An end that is stale would make the last checkpoint one of another log.
+        let marks = self.log.refresh(self.commands()).map_err(ShipError::Log)?;
         let log = Anchor::beginning(self.log.log_id(), self.log.partitions(M::COMMANDS));
         check_anchor(anchor, &log, marks.low, marks.end)
             .map_err(|reason| ShipError::Foreign(Box::new(reason)))

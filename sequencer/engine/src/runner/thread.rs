@@ -10,7 +10,7 @@ use crossbeam_channel::Receiver;
 use holdfast_contracts::{LogTime, PartitionId};
 use holdfast_log::{Listener, OrderedLog, StreamId, Subscription};
 
-use super::slot::Slot;
+use super::slot::{Rule, Slot};
 use super::{Request, Shared};
 use crate::machine::Machine;
 use crate::store::CheckpointStore;
@@ -20,6 +20,8 @@ use crate::worker::{Role, WorkerConfig};
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 /// How often at most a standby looks at the log of outputs.
 const STANDBY_LOOK: Duration = Duration::from_millis(20);
+/// How often an orderly end looks whether it is done.
+const ENDING_LOOK: Duration = Duration::from_millis(2);
 
 pub(super) struct Thread<M: Machine, S, F> {
     pub(super) number: usize,
@@ -54,16 +56,18 @@ where
     }
 
     fn work(mut self) -> bool {
-        let _subscriptions = self.subscribe();
         let partitions = std::mem::take(&mut self.partitions);
-        let mut slots: Vec<Slot<M, S>> =
-            partitions.into_iter().map(|(worker, machine)| Slot::new(worker, machine, self.role)).collect();
+        let new = |(worker, machine)| Slot::new(worker, machine, self.shared.rule, self.role);
+        let mut slots: Vec<Slot<M, S>> = partitions.into_iter().map(new).collect();
+        let mut subscriptions: Vec<Option<Subscription>> = slots.iter().map(|_| None).collect();
         let mut stop_at = None;
         loop {
             while let Ok(request) = self.inbox.try_recv() {
                 self.answer(&mut slots, request, &mut stop_at);
             }
             let wall = wall_clock();
+            self.take_orders(&mut slots, wall);
+            self.subscribe(&slots, &mut subscriptions);
             let (progressed, wake_at) = self.step_all(&mut slots, wall);
             if let Some(deadline) = stop_at {
                 let done = slots.iter().all(is_saved);
@@ -72,18 +76,35 @@ where
                 }
             }
             if !progressed {
-                self.sleep(wall, wake_at);
+                self.sleep(&slots, wall, wake_at, stop_at.is_some());
             }
         }
     }
 
-    fn subscribe(&self) -> Vec<Subscription> {
-        let waker = self.shared.threads[self.number].bell.waker();
-        let streams = self
-            .partitions
-            .iter()
-            .map(|(worker, _)| StreamId { topic: M::COMMANDS, partition: worker.partition });
-        streams.map(|stream| self.log.subscribe(stream, waker.clone())).collect()
+    /// Listens to the commands of the partitions that are run.
+    fn subscribe(&self, slots: &[Slot<M, S>], subscriptions: &mut [Option<Subscription>]) {
+        for (slot, subscription) in slots.iter().zip(subscriptions) {
+            if !slot.listens() {
+                *subscription = None;
+            } else if subscription.is_none() {
+                let commands = StreamId { topic: M::COMMANDS, partition: slot.config.partition };
+                let waker = self.shared.threads[self.number].bell.waker();
+                *subscription = Some(self.log.subscribe(commands, waker));
+            }
+        }
+    }
+
+    fn take_orders(&self, slots: &mut [Slot<M, S>], wall: LogTime) {
+        if self.shared.rule == Rule::Fixed {
+            return;
+        }
+        for slot in slots {
+            let Some(partition) = self.shared.partition(slot.config.partition) else { continue };
+            let order = super::lock(&partition.orders).waiting.take();
+            if let Some(order) = order {
+                slot.take(order, wall);
+            }
+        }
     }
 
     fn step_all(&self, slots: &mut [Slot<M, S>], wall: LogTime) -> (bool, Option<LogTime>) {
@@ -91,8 +112,10 @@ where
         let mut wake_at: Option<LogTime> = None;
         for slot in slots {
             let partition = slot.config.partition;
-            let was_running = slot.worker.is_some();
-            slot.ensure(&self.log, || (self.stores)(partition));
+            // Before a worker is built: perhaps none is wanted any more.
+            progressed |= slot.carry_out(wall);
+            let was_running = slot.worker.is_some() && !slot.is_waiting();
+            slot.ensure(&self.log, || (self.stores)(partition), wall);
             match slot.step(wall) {
                 Some(step) => {
                     progressed |= step.progressed;
@@ -105,7 +128,8 @@ where
                 }
                 None => {}
             }
-            self.shared.publish(slot.status());
+            progressed |= slot.carry_out(wall);
+            self.shared.publish(slot.status(wall));
         }
         (progressed, wake_at)
     }
@@ -133,9 +157,11 @@ where
             slots.iter().position(|slot: &Slot<M, S>| slot.config.partition == partition)
         };
         match request {
+            // They are looked at before every step.
+            Request::LookAtOrders => {}
             Request::Query(partition, query) => {
                 if let Some(at) = find(slots, partition) {
-                    query(slots[at].machine(), &slots[at].status());
+                    query(slots[at].machine(), &slots[at].status(wall_clock()));
                 }
             }
             Request::Promote(partition) => {
@@ -159,7 +185,9 @@ where
     }
 
     fn take_over(&self, slot: &mut Slot<M, S>) {
-        if !slot.promote() {
+        let wall = wall_clock();
+        let is_ready = slot.machine().is_some();
+        if !is_ready || !slot.promote(wall) {
             // Not ready: it is faster to begin anew as the active worker than to wait for a standby that lags.
             slot.abandon(Role::Active);
         }
@@ -168,13 +196,18 @@ where
             // What this worker said as a standby must not be taken for the next one, which is still loading.
             *super::lock(&partition.standby) = None;
         }
-        self.shared.publish(slot.status());
+        self.shared.publish(slot.status(wall));
     }
 
-    fn sleep(&mut self, wall: LogTime, wake_at: Option<LogTime>) {
+    fn sleep(&mut self, slots: &[Slot<M, S>], wall: LogTime, wake_at: Option<LogTime>, is_ending: bool) {
         let mut pause = wake_at.map_or(SLEEP_MAX, |at| Duration::from_millis(at.ms_since(wall)));
-        if self.role == Role::Standby {
-            pause = pause.min(STANDBY_LOOK);
+        if is_ending {
+            // Nobody rings when the last output is acknowledged.
+            pause = pause.min(ENDING_LOOK);
+        }
+        for slot in slots.iter().filter(|slot| slot.worker.is_some() || slot.rest().is_some()) {
+            let look = if slot.role == Role::Standby { STANDBY_LOOK } else { SLEEP_MAX };
+            pause = pause.min(slot.rest().unwrap_or(look));
         }
         self.listener.wait_until(Instant::now() + pause.min(SLEEP_MAX));
     }

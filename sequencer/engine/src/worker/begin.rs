@@ -1,7 +1,7 @@
 //! What a worker begins with: its last checkpoint, one that stands in for it, or nothing.
 
 use holdfast_contracts::Offset;
-use holdfast_log::Watermarks;
+use holdfast_log::{ReadError, Watermarks};
 
 use super::open::check_anchor;
 use crate::anchor::Anchor;
@@ -26,13 +26,13 @@ pub(super) fn begin<M: Machine>(
     config: &M::Config,
     beginning: &Anchor,
     store: &mut impl CheckpointStore,
-    look: impl Fn() -> Watermarks,
+    look: impl FnOnce() -> Result<Watermarks, ReadError>,
 ) -> Result<Begun<M>, StopReason> {
     // What is wrong with one that cannot be told is said when it is loaded.
     let own = store.anchor().ok().flatten();
     let newer = store.stand_ins(own.as_ref().map(|anchor| anchor.next_offset));
     // The log is looked at after the checkpoints: an owner that goes on may write another one meanwhile.
-    let mut choice = Choice { config, beginning, marks: look(), store, damage: Vec::new() };
+    let mut choice = Choice { config, beginning, marks: look()?, store, damage: Vec::new() };
     // Before anything is loaded: a checkpoint of another log is not one that is damaged.
     let gap = own.as_ref().map_or(Ok(()), |own| choice.check(own)).err();
     match gap {
@@ -40,10 +40,14 @@ pub(super) fn begin<M: Machine>(
         Some(foreign) => return Err(foreign),
     }
     let unlisted = newer.as_ref().err().cloned();
-    if let Some(begun) = choice.stand_in(newer.unwrap_or_default())? {
+    let newer = newer.unwrap_or_default();
+    if let Some(begun) = choice.stand_in(&newer)? {
         return Ok(begun);
     }
     if let Some(gap) = gap {
+        if let Some(begun) = choice.others(&newer)? {
+            return Ok(begun);
+        }
         return Err(unlisted.map_or_else(|| choice.lost(gap), StopReason::Store));
     }
     match load::<M>(config, |visit| choice.store.load(visit)) {
@@ -51,13 +55,11 @@ pub(super) fn begin<M: Machine>(
         Ok(None) => {}
         Err(error) if error.is_damage() => {
             choice.damage.push(error.to_string());
-            if let Some(own) = &own {
-                // Newer ones have been tried.
-                let mut others = choice.store.stand_ins(None).unwrap_or_default();
-                others.retain(|anchor| anchor.next_offset <= own.next_offset);
-                if let Some(begun) = choice.stand_in(others)? {
-                    return Ok(begun);
-                }
+            // Without one of its own, all have been tried.
+            if own.is_some()
+                && let Some(begun) = choice.others(&newer)?
+            {
+                return Ok(begun);
             }
         }
         Err(error) => return Err(error.into()),
@@ -80,14 +82,14 @@ impl<M: Machine, S: CheckpointStore> Choice<'_, M, S> {
     }
 
     /// The machine of the first of these that can be loaded and that the log goes on from.
-    fn stand_in(&mut self, anchors: Vec<Anchor>) -> Result<Option<Begun<M>>, StopReason> {
+    fn stand_in(&mut self, anchors: &[Anchor]) -> Result<Option<Begun<M>>, StopReason> {
         for named in anchors {
-            match self.check(&named) {
+            match self.check(named) {
                 // The log has forgotten what comes after it.
                 Err(StopReason::TrimGap { .. }) => continue,
                 checked => checked?,
             }
-            let loaded = load::<M>(self.config, |visit| self.store.load_stand_in(&named, visit));
+            let loaded = load::<M>(self.config, |visit| self.store.load_stand_in(named, visit));
             match loaded {
                 Ok(Some((mut machine, anchor))) => {
                     // It may have been replaced by another since it was named.
@@ -102,6 +104,13 @@ impl<M: Machine, S: CheckpointStore> Choice<'_, M, S> {
             }
         }
         Ok(None)
+    }
+
+    /// The same, of all there are beside those that were tried.
+    fn others(&mut self, tried: &[Anchor]) -> Result<Option<Begun<M>>, StopReason> {
+        let mut others = self.store.stand_ins(None).unwrap_or_default();
+        others.retain(|anchor| !tried.contains(anchor));
+        self.stand_in(&others)
     }
 
     /// A machine that has seen nothing, if the log still has everything.

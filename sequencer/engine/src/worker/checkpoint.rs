@@ -63,6 +63,11 @@ impl Progress {
         matches!(self.stage, Stage::Copied(_) | Stage::Committed)
     }
 
+    /// Whether there is none under way.
+    pub(super) const fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::None)
+    }
+
     pub(super) const fn bytes_written(&self) -> u64 {
         self.bytes_written
     }
@@ -109,7 +114,7 @@ impl<S: PageSink> PageSink for Counting<'_, S> {
 impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     /// Moves the checkpoint under way on, or begins one when it is time.
     pub(super) fn step_checkpoint(&mut self, wall: LogTime) -> Result<bool, StopReason> {
-        if self.role == Role::Standby {
+        if self.role == Role::Standby && !self.config.standby_checkpoints {
             return Ok(false);
         }
         if let Some(anchor) = self.store.poll()? {

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use holdfast_contracts::decision::{Envelope, write_chain, write_digest, write_envelope};
-use holdfast_contracts::{LogTime, Offset, OutSeq};
+use holdfast_contracts::{Offset, OutSeq};
 use holdfast_log::{AppendError, AppendFailure};
 
-use super::{InFlight, Role, Worker};
+use super::{InFlight, Role, Unsaid, Worker};
 use crate::anchor::next_chain;
 use crate::machine::{Input, Machine};
 use crate::stop::StopReason;
@@ -13,9 +13,6 @@ use crate::store::CheckpointStore;
 
 /// Every so many outputs one carries the digest of the state, so that two owners who differ find out.
 const DIGEST_EVERY: u64 = 1024;
-
-/// An active owner says what it has to say much sooner.
-const LOOK_AGAIN_MS: u64 = 10_000;
 
 impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     /// The output of a command record, numbered and chained, if it has one.
@@ -36,30 +33,47 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     }
 
     /// Brings an output into the log, unless it is there already.
-    pub(super) fn emit(&mut self, payload: Bytes) -> Result<(), StopReason> {
-        let out_seq = self.out_seq;
+    pub(super) fn emit(&mut self, source: Offset, payload: Bytes) -> Result<(), StopReason> {
+        let output = Unsaid { out_seq: self.out_seq, source, payload };
         match self.role {
             // Kept until whoever is active has emitted it, or until this worker takes over.
-            Role::Standby => self.blocked.push_back((out_seq, payload)),
-            Role::Active if self.tail.take(out_seq, &payload)? => {}
+            Role::Standby => self.block(output),
+            Role::Active if self.tail.take(output.out_seq, &output.payload)? => {}
             Role::Active => {
-                self.blocked.push_back((out_seq, payload));
+                self.block(output);
                 self.push_blocked()?;
             }
         }
         Ok(())
     }
 
+    fn block(&mut self, output: Unsaid) {
+        self.blocked_bytes += output.weight();
+        self.blocked.push_back(output);
+    }
+
+    fn unblock(&mut self) -> Option<Unsaid> {
+        let output = self.blocked.pop_front()?;
+        self.blocked_bytes -= output.weight();
+        Some(output)
+    }
+
+    /// Whether a standby has as many outputs as it may keep, and reads no further until somebody emits some.
+    #[must_use]
+    pub fn is_full_of_outputs(&self) -> bool {
+        self.role == Role::Standby && !self.may_read()
+    }
+
     /// Appends outputs as far as the log takes them; says whether it took any.
     pub(super) fn push_blocked(&mut self) -> Result<bool, StopReason> {
         let mut progressed = false;
         while self.role == Role::Active
-            && let Some((out_seq, payload)) = self.blocked.front()
+            && let Some(output) = self.blocked.front()
         {
-            match self.log.append(self.decisions(), payload.clone()) {
+            match self.log.append(self.decisions(), output.payload.clone()) {
                 Ok(ticket) => {
-                    self.in_flight.push_back(InFlight { out_seq: *out_seq, ticket });
-                    self.blocked.pop_front();
+                    let output = self.unblock().expect("there is a first one");
+                    self.in_flight.push_back(InFlight { output, ticket });
                     progressed = true;
                 }
                 // The log has no room just now: commands wait, nothing is lost.
@@ -78,7 +92,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     pub(super) fn settle(&mut self) -> Result<(), StopReason> {
         while let Some(front) = self.in_flight.front() {
             let Some(outcome) = front.ticket.result() else { break };
-            let out_seq = front.out_seq;
+            let out_seq = front.output.out_seq;
             let appended = outcome?;
             self.in_flight.pop_front();
             self.note_durable(out_seq, appended.offset.next());
@@ -106,32 +120,16 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         self.checkpoint.note_durable(out_seq, offset);
     }
 
-    /// A standby that misses an output for long reads the decisions again. Of several owners one may have said it before
-    /// the place where another's checkpoint lets a reader begin, and nobody says it twice for no reason.
-    pub(super) fn look_again_if_stuck(&mut self, wall: LogTime) {
-        let front = self.blocked.front().map(|(out_seq, _)| *out_seq);
-        match (front, self.stuck) {
-            (Some(front), Some((missed, since))) if front == missed => {
-                if wall.ms_since(since) >= LOOK_AGAIN_MS {
-                    self.tail.begin_again(self.log.watermarks(self.decisions()).low);
-                    self.stuck = Some((front, wall));
-                }
-            }
-            _ => self.stuck = front.map(|front| (front, wall)),
-        }
-    }
-
     /// Drops derived outputs that somebody else has emitted, after comparing them.
     pub(super) fn compare_with_log(&mut self) -> Result<bool, StopReason> {
-        let until = self.log.watermarks(self.decisions()).end;
-        self.tail.read(self.log.as_ref(), until)?;
+        self.tail.read_at_hand(self.log.as_ref())?;
         let mut progressed = false;
-        while let Some((out_seq, payload)) = self.blocked.front() {
-            if *out_seq > self.tail.contiguous() {
+        while let Some(output) = self.blocked.front() {
+            if output.out_seq > self.tail.contiguous() {
                 break;
             }
-            self.tail.take(*out_seq, payload)?;
-            self.blocked.pop_front();
+            self.tail.take(output.out_seq, &output.payload)?;
+            self.unblock();
             progressed = true;
         }
         Ok(progressed)

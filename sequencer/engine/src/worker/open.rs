@@ -7,7 +7,7 @@ use holdfast_contracts::Offset;
 use holdfast_log::{OrderedLog, ReadError, StreamId};
 
 use super::begin::{self, Begun};
-use super::{Phase, Role, Step, Worker, WorkerConfig, checkpoint, tick};
+use super::{Phase, Role, Step, Worker, WorkerConfig, checkpoint, tick, watch};
 use crate::anchor::{Anchor, record_hash};
 use crate::machine::Machine;
 use crate::stop::StopReason;
@@ -37,10 +37,10 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
         }
         let beginning = Anchor::beginning(log.log_id(), log.partitions(M::COMMANDS));
         let Begun { machine: state, anchor, damage } =
-            begin::begin::<M>(machine, &beginning, &mut store, || log.watermarks(commands))?;
+            begin::begin::<M>(machine, &beginning, &mut store, || log.refresh(commands))?;
         // In this order: every output that is in the log by now comes from a command that is.
-        let tail_end = log.watermarks(decisions).end;
-        let marks = log.watermarks(commands);
+        let tail_end = log.refresh(decisions)?.end;
+        let marks = log.refresh(commands)?;
         check_anchor(&anchor, &beginning, marks.low, marks.end)?;
         if anchor.out_offset > tail_end {
             // Readers would wait for ever for outputs that only the log's lost end had.
@@ -59,11 +59,13 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             chain: anchor.chain,
             tail: OutputTail::new(decisions, anchor.out_offset, anchor.out_seq),
             blocked: VecDeque::new(),
+            blocked_bytes: 0,
             in_flight: VecDeque::new(),
             durable: (anchor.out_seq, anchor.out_offset),
             target: marks.end,
             caught_up: false,
-            stuck: None,
+            is_paused: false,
+            watch: watch::Watch::default(),
             checkpoint: checkpoint::Progress::new(anchor.last_record),
             tick: tick::Ticker::default(),
             records: Vec::new(),
@@ -105,8 +107,8 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
             }
         }
         self.records = records;
-        let until = self.log.watermarks(self.decisions()).end;
-        self.target = self.log.watermarks(self.commands()).end;
+        let until = self.log.refresh(self.decisions())?.end;
+        self.target = self.log.refresh(self.commands())?.end;
         self.phase = Phase::Tail { until };
         Ok(Step { progressed: true, wake_at: None })
     }
@@ -115,7 +117,7 @@ impl<M: Machine, S: CheckpointStore> Worker<M, S> {
     pub(super) fn step_tail(&mut self, until: Offset) -> Result<Step, StopReason> {
         let whole = self.tail.read(self.log.as_ref(), until)?;
         if whole {
-            self.target = self.target.max(self.log.watermarks(self.commands()).end);
+            self.target = self.target.max(self.log.refresh(self.commands())?.end);
             self.phase = Phase::Running;
         }
         Ok(Step { progressed: whole, wake_at: None })

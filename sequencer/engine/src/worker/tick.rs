@@ -25,6 +25,10 @@ impl Ticker {
     pub(super) fn saw(&mut self, append_time: LogTime) {
         self.last_record = Some(append_time);
     }
+
+    pub(super) const fn last_record(&self) -> Option<LogTime> {
+        self.last_record
+    }
 }
 
 impl<M: Machine, S: CheckpointStore> Worker<M, S> {

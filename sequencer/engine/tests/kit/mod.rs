@@ -1,6 +1,7 @@
 //! What the engine's tests share: a small sale, and a look at what came out of it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod owners;
 pub(crate) mod steps;
 
 use std::path::Path;

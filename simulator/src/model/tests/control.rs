@@ -9,7 +9,7 @@ use crate::model::{Settings, Stopped};
 
 const SECRET: [u8; 32] = [7; 32];
 
-/// The refusal of an order with this id.
+/// The refusal of a control command with this id.
 fn refused(id: Option<u8>) -> Decision {
     let outcome = Some(Outcome::Refused(Refusal::plain(Reason::UnauthenticatedControl)));
     Decision { id: id.map(self::id), replay: false, outcome }
@@ -29,7 +29,7 @@ fn sale() -> Script {
 }
 
 #[test]
-fn every_order_without_a_code_is_refused_and_buyers_beside_it_are_not() {
+fn every_control_command_without_a_code_is_refused_and_buyers_beside_it_are_not() {
     let mut s = sale();
     let out = s.send_as(
         |b| {
@@ -54,7 +54,7 @@ fn every_order_without_a_code_is_refused_and_buyers_beside_it_are_not() {
 }
 
 #[test]
-fn a_refused_order_is_not_remembered_and_a_remembered_one_is_not_told() {
+fn a_refused_control_command_is_not_remembered_and_a_remembered_one_is_not_told() {
     let mut s = sale();
     let set = |b: &mut Batch| b.set(1, "A", 5, None, false);
     assert_eq!(s.send_as(set, |_, _| {}).decisions, [refused(Some(1))]);
@@ -65,7 +65,7 @@ fn a_refused_order_is_not_remembered_and_a_remembered_one_is_not_told() {
 }
 
 #[test]
-fn a_forged_order_does_not_stop_the_partition_and_a_genuine_one_does() {
+fn a_forged_control_command_does_not_stop_the_partition_and_a_genuine_one_does() {
     let mut s = sale();
     let other = holdfast_contracts::LogId([1; 16]);
     let tick = |b: &mut Batch| {

@@ -33,6 +33,9 @@ pub(super) struct TopicInfo {
     pub(super) partitions: Vec<PartitionInfo>,
 }
 
+/// A topic, or its name and why there is no answer about it.
+pub(super) type Described = Result<TopicInfo, (String, Refusal)>;
+
 /// A partition as the brokers describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PartitionInfo {
@@ -51,7 +54,7 @@ struct Owned<T> {
 impl<T> Owned<T> {
     /// None for a null pointer. The pointer must be the caller's to give back, and `give_back` the function for it.
     fn new(pointer: *mut T, give_back: unsafe extern "C" fn(*mut T)) -> Option<Self> {
-        (!pointer.is_null()).then_some(Self { pointer, give_back })
+        if pointer.is_null() { None } else { Some(Self { pointer, give_back }) }
     }
 }
 
@@ -90,7 +93,7 @@ fn millis(timeout: Duration) -> i32 {
     i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
 }
 
-fn calls<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> *mut RDKafka {
+fn native<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> *mut RDKafka {
     consumer.client().native_ptr()
 }
 
@@ -99,7 +102,7 @@ pub(super) fn cluster_id<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     timeout: Duration,
 ) -> Option<String> {
-    let client = calls(consumer);
+    let client = native(consumer);
     // SAFETY: the client lives as long as the consumer; the text is ours until it is given back below.
     let id = unsafe { c::rd_kafka_clusterid(client, millis(timeout)) };
     if id.is_null() {
@@ -125,7 +128,7 @@ pub(super) struct GroupPlace {
 /// A consumer's place in its group.
 pub(super) fn group_place<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> GroupPlace {
     // SAFETY: the client lives as long as the consumer, and the result is ours.
-    let metadata = unsafe { c::rd_kafka_consumer_group_metadata(calls(consumer)) };
+    let metadata = unsafe { c::rd_kafka_consumer_group_metadata(native(consumer)) };
     let Some(metadata) = Owned::new(metadata, c::rd_kafka_consumer_group_metadata_destroy) else {
         return GroupPlace { generation: None, is_member: false };
     };
@@ -142,8 +145,8 @@ pub(super) fn describe_topics<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     names: &[String],
     timeout: Duration,
-) -> Result<Vec<Result<TopicInfo, (String, Refusal)>>, Refusal> {
-    let client = calls(consumer);
+) -> Result<Vec<Described>, Refusal> {
+    let client = native(consumer);
     let refused = |detail: &str| Refusal { code: Code::Fail, detail: detail.to_owned() };
     let names: Result<Vec<CString>, _> = names.iter().map(|name| CString::new(name.as_str())).collect();
     let names = names.map_err(|_| refused("a name with a zero byte"))?;
@@ -190,7 +193,7 @@ pub(super) fn describe_topics<C: ConsumerContext>(
 
 /// # Safety
 /// The description lives during the call.
-unsafe fn topic_info(topic: *const c::rd_kafka_TopicDescription_t) -> Result<TopicInfo, (String, Refusal)> {
+unsafe fn topic_info(topic: *const c::rd_kafka_TopicDescription_t) -> Described {
     // SAFETY: everything asked for belongs to the description, which lives by the caller's word. The library returns an
     // error object for every topic, also where there is none to report.
     unsafe {

@@ -9,7 +9,7 @@ use rdkafka::bindings as c;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::{Owned, Refusal, calls, millis, text};
+use super::{Owned, Refusal, millis, native, text};
 
 /// A record as it is on the brokers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl<'a, C: ConsumerContext> PartitionReader<'a, C> {
             detail: "a name with a zero byte".to_owned(),
         })?;
         // SAFETY: the client lives as long as the consumer, the name during the call; no configuration means the client's.
-        let handle = unsafe { c::rd_kafka_topic_new(calls(consumer), name.as_ptr(), ptr::null_mut()) };
+        let handle = unsafe { c::rd_kafka_topic_new(native(consumer), name.as_ptr(), ptr::null_mut()) };
         let Some(topic) = Owned::new(handle, c::rd_kafka_topic_destroy) else { return Err(last_error()) };
         // SAFETY: the topic handle is alive.
         let begun = unsafe { c::rd_kafka_consume_start(topic.pointer, partition, offset) };
