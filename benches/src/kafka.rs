@@ -2,6 +2,7 @@
 //! Kafka Streams doing it.
 
 mod broker;
+mod broker_loss;
 mod decided;
 mod hops;
 mod latency;
@@ -37,6 +38,12 @@ pub(crate) const KAFKA: Group = Group {
             rows: streams::takeover::ROWS,
             seconds_max: 900,
             measure: streams::takeover::measure,
+        },
+        Bench {
+            name: "broker_loss",
+            rows: broker_loss::ROWS,
+            seconds_max: 300,
+            measure: broker_loss::measure,
         },
     ],
 };

@@ -13,6 +13,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, Message};
 
@@ -22,6 +23,9 @@ use crate::processes::cpu_of;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The only partition: a hot SKU has one.
 pub(crate) const ONLY: i32 = 0;
+
+/// Which broker leads every partition, as long as it lives.
+pub(crate) const LEADER: u32 = 1;
 
 /// As the adapter reads.
 const CONSUMER: &[(&str, &str)] = &[
@@ -82,9 +86,11 @@ impl Broker {
 
     /// Makes a topic of one partition whose records carry the time at which the broker took them.
     pub(crate) fn create(&self, topic: &str) -> Result<()> {
-        let copies = i32::try_from(self.brokers.begun().brokers.len())?;
-        let safe = if copies > 1 { "2" } else { "1" };
-        let topic = NewTopic::new(topic, 1, TopicReplication::Fixed(copies))
+        // The first of the copies leads.
+        let copies: Vec<i32> = (1..).take(self.brokers.begun().brokers.len()).collect();
+        let safe = if copies.len() > 1 { "2" } else { "1" };
+        let assigned = [copies.as_slice()];
+        let topic = NewTopic::new(topic, 1, TopicReplication::Variable(&assigned))
             .set("message.timestamp.type", "LogAppendTime")
             .set("retention.ms", "-1")
             .set("max.message.bytes", "9000000")
@@ -93,6 +99,28 @@ impl Broker {
             result.map_err(|(topic, code)| format!("{topic} cannot be made: {code}"))?;
         }
         Ok(())
+    }
+
+    /// Waits until a broker leads a partition that prefers it: it has come back and is in step again.
+    pub(crate) fn wait_until_led_by(&self, broker: u32) -> Result<()> {
+        const PROBE: &str = "bench.probe";
+        self.create(PROBE)?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let metadata = self.admin.inner().fetch_metadata(Some(PROBE), PATIENCE)?;
+            let partitions = metadata.topics().first().map(|topic| topic.partitions()).unwrap_or_default();
+            let leads = |leader: i32| u32::try_from(leader) == Ok(broker);
+            if partitions
+                .first()
+                .is_some_and(|it| leads(it.leader()) && it.isr().len() == it.replicas().len())
+            {
+                return self.delete(&[PROBE]);
+            }
+            if Instant::now() > deadline {
+                return Err(format!("broker {broker} does not lead").into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Removes topics, so that a row leaves nothing on the disk.
@@ -177,11 +205,22 @@ impl Follower {
         time: Duration,
         take: impl FnOnce(Seen<'_>) -> Result<()>,
     ) -> Result<()> {
-        let Some(message) = self.consumer.poll(time) else { return Ok(()) };
-        let message = message?;
+        let message = match self.consumer.poll(time) {
+            None => return Ok(()),
+            Some(Ok(message)) => message,
+            // The client goes on by itself once there is a leader again.
+            Some(Err(error)) if is_passing(&error) => return Ok(()),
+            Some(Err(error)) => return Err(error.into()),
+        };
         let append_ms = message.timestamp().to_millis().ok_or("a record without a time")?;
         take(Seen { append_ms, payload: message.payload().unwrap_or_default() })
     }
+}
+
+/// Whether an error says that a broker is away, which the client gets over.
+fn is_passing(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown))
 }
 
 /// A waker that unparks the calling thread.
@@ -209,4 +248,18 @@ fn wait<T>(request: impl Future<Output = T>) -> Result<T> {
         std::thread::park_timeout(Duration::from_secs(1));
     }
     Err("the brokers do not answer".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_broker_that_is_away_is_waited_for() {
+        let error = KafkaError::MessageConsumption;
+        assert!(is_passing(&error(RDKafkaErrorCode::BrokerTransportFailure)));
+        assert!(is_passing(&error(RDKafkaErrorCode::AllBrokersDown)));
+        assert!(!is_passing(&error(RDKafkaErrorCode::OffsetOutOfRange)));
+        assert!(!is_passing(&error(RDKafkaErrorCode::AutoOffsetReset)));
+    }
 }

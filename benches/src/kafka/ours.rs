@@ -44,11 +44,11 @@ impl<'a> Topics<'a> {
     }
 
     pub(crate) fn commands(&self) -> String {
-        self.config.topic(Topic::InventoryCommands)
+        self.config.topic_name(Topic::InventoryCommands)
     }
 
     pub(crate) fn decisions(&self) -> String {
-        self.config.topic(Topic::InventoryDecisions)
+        self.config.topic_name(Topic::InventoryDecisions)
     }
 
     /// Opens the log on them, as each process does for itself.
