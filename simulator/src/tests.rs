@@ -15,7 +15,7 @@ use crate::subject::{Applied, Canary, Machine, ModelMachine};
 #[test]
 fn some_hundred_seeds_meet_every_mark() {
     let stats =
-        run_seeds::<ModelMachine>(0..500, Lengths { short: 1_000, middle: 4_000, long: 20_000 }, 2, || true)
+        run_seeds::<ModelMachine>(0..700, Lengths { short: 1_000, middle: 4_000, long: 20_000 }, 2, || true)
             .unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(stats.marks.missing(), Vec::<String>::new());
 }

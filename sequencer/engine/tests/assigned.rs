@@ -334,3 +334,18 @@ fn what_was_fixed_at_the_start_cannot_be_assigned() {
     let sequencer = kit::start(&log, &db, false);
     assert_eq!(sequencer.set_assignment(ONLY, Assignment::None), Err(SequencerError::Fixed));
 }
+
+#[test]
+fn a_quiet_owner_whose_ticks_are_not_acknowledged_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = sale(10);
+    let worker = WorkerConfig { idle_tick_ms: 1, ..quiet() };
+    let owner = Owner::start_as(worker, &log, directory.path());
+    owner.becomes(Assignment::Active);
+    owner.wait(|status| status.is_live() && status.next_offset > Offset(2));
+    log.set_pace(Pace::Stepwise);
+    owner.wait(|status| status.stuck.is_some());
+    log.set_pace(Pace::Automatic);
+    log.flush_all();
+    owner.wait(|status| status.stuck.is_none());
+}

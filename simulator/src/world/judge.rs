@@ -106,7 +106,8 @@ impl World {
             }
             StopReason::CheckpointLost { .. } => {
                 self.marks.hit(WorldMark::CheckpointDamageStopped);
-                damaged && low.0 > 0 && anchor.is_none()
+                // The verified copy, if there is one, ends before the log begins.
+                damaged && needed < low.0
             }
             _ => false,
         };
