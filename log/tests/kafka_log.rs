@@ -351,6 +351,49 @@ fn readers_at_many_places_all_get_everything() {
 }
 
 #[test]
+fn what_was_trimmed_behind_a_reader_does_not_stop_it() {
+    let mut topics = Topics::new(Brokers::shared(), 1);
+    let trimmer = topics.open();
+    // Fetches hardly anything ahead, so that it is stopped by what the other one trims.
+    let small = [
+        ("queued.min.messages", "1"),
+        ("queued.max.messages.kbytes", "1"),
+        ("fetch.message.max.bytes", "1000"),
+    ];
+    topics.config.consumer.extend(small.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    let log = topics.open();
+    for _ in 0..50 {
+        settle(&append(&trimmer, COMMANDS, &vec![1; 5000].into()));
+    }
+    assert_eq!(read_until(&log, COMMANDS, 0, |records| !records.is_empty())[0].offset, Offset(0));
+    trimmer.trim(COMMANDS, Offset(30)).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while trimmer.refresh(COMMANDS).unwrap().low < Offset(30) {
+        assert!(Instant::now() < deadline, "nothing is trimmed");
+    }
+    let (bell, mut listener) = doorbell();
+    let _subscription = log.subscribe(COMMANDS, bell.waker());
+    for from in (35..50).rev() {
+        let mut out = Vec::new();
+        while out.is_empty() {
+            log.read(COMMANDS, Offset(from), 0, &mut out).unwrap();
+            assert!(
+                !out.is_empty() || listener.wait_until(Instant::now() + PATIENCE),
+                "nothing came at {from}"
+            );
+        }
+        assert_eq!(out[0].offset, Offset(from));
+    }
+    let gone = log.read(COMMANDS, Offset(20), 0, &mut Vec::new());
+    let gone = if gone.is_ok() {
+        log.refresh(COMMANDS).and(log.read(COMMANDS, Offset(20), 0, &mut Vec::new()))
+    } else {
+        gone
+    };
+    assert!(matches!(gone, Err(ReadError::Trimmed { low: Offset(30) })), "{gone:?}");
+}
+
+#[test]
 fn other_partitions_than_the_topics_have_are_refused() {
     let mut topics = Topics::new(Brokers::shared(), 2);
     topics.options.layout = Layout::inventory(3).unwrap();

@@ -126,7 +126,7 @@ impl Stream {
     /// Asks the leader for the ends.
     pub(super) fn refresh(&self, shared: &Shared, timeout: Duration) -> Result<Watermarks, Fault> {
         let known = self.end.load(Ordering::Acquire);
-        let (low, end) = self.query_ends(shared, timeout)?;
+        let (low, end) = self.query_ends(shared, known, timeout)?;
         if end < known {
             // Only a later append could have moved it since the leader answered, and that moves it up.
             self.end.store(end, Ordering::Release);
@@ -140,13 +140,16 @@ impl Stream {
         Ok(self.watermarks())
     }
 
-    fn query_ends(&self, shared: &Shared, timeout: Duration) -> Result<(u64, u64), Fault> {
+    /// Asks again while the answer may be that of a leader that has just begun.
+    fn query_ends(&self, shared: &Shared, known: u64, timeout: Duration) -> Result<(u64, u64), Fault> {
         let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match shared.askers[self.id.topic.code() as usize].query_ends(self.partition(), left) {
                 // The brokers are between two leaders, or have yet to hear who it is.
                 Err(fault) if fault.is_about_leader() && left > LEADER_PAUSE => thread::sleep(LEADER_PAUSE),
+                // A new leader may take a moment to know what is committed.
+                Ok((_, end)) if end < known && left > LEADER_PAUSE => thread::sleep(LEADER_PAUSE),
                 answer => return answer,
             }
         }
@@ -275,28 +278,45 @@ impl Stream {
             return Ok(Look::Ask);
         }
         let mut feeds = self.feeds();
-        let Some(nr) = self.feed_at(shared, &mut feeds, from.0).map_err(io_error)? else {
-            self.starving.store(true, Ordering::Release);
-            return Ok(Look::Done);
-        };
-        let Feeds { list, room } = &mut *feeds;
+        loop {
+            let Some(nr) = self.feed_at(shared, &mut feeds, from.0).map_err(io_error)? else {
+                self.starving.store(true, Ordering::Release);
+                return Ok(Look::Done);
+            };
+            let Err(trouble) = self.read_feed(shared, &mut feeds, nr, (from.0, bytes_max), out) else {
+                return Ok(Look::Done);
+            };
+            // Whoever reads on begins with another feed.
+            let feed = feeds.list.swap_remove(nr);
+            self.follow_leader(&feeds);
+            if feed.next() >= from.0 {
+                drop(feeds);
+                return self.explain(shared, trouble);
+            }
+            // It was on its way here, and what stopped it lies behind this reader.
+        }
+    }
+
+    /// Reads from one feed, and lets it forget what it need not keep.
+    fn read_feed(
+        &self,
+        shared: &Shared,
+        feeds: &mut Feeds,
+        nr: usize,
+        (from, bytes_max): (u64, usize),
+        out: &mut Vec<Record>,
+    ) -> Result<(), Trouble> {
+        let Feeds { list, room } = feeds;
         let before = list[nr].next();
-        let result = list[nr].read(from.0, bytes_max, room, out);
+        let result = list[nr].read(from, bytes_max, room, out);
         let next = list[nr].next();
         let leads = list.iter().all(|feed| feed.next() <= next);
         if next > before {
             self.end.fetch_max(next, Ordering::AcqRel);
         }
         let kept = if leads { shared.tail_bytes_max } else { TRAILING_BYTES_MAX.min(shared.tail_bytes_max) };
-        list[nr].trim(from.0, kept);
-        let Err(trouble) = result else {
-            return Ok(Look::Done);
-        };
-        // Whoever reads on begins with another feed.
-        drop(feeds.list.swap_remove(nr));
-        self.follow_leader(&feeds);
-        drop(feeds);
-        self.explain(shared, trouble)
+        list[nr].trim(from, kept);
+        result
     }
 
     fn explain(&self, shared: &Shared, trouble: Trouble) -> Result<Look, ReadError> {
