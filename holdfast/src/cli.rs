@@ -42,6 +42,21 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Run everything in one process, until SIGTERM or SIGINT; print the address once ready
     Up(Up),
+    /// Run the part that decides, on Kafka, until SIGTERM or SIGINT; print the operators' address once it runs
+    Sequencer(RoleFlags),
+    /// Run the part that serves buyers, on Kafka, until SIGTERM or SIGINT; print the address once ready
+    Intake(Up),
+    /// Make, check or describe the topics of a log on Kafka
+    #[command(subcommand)]
+    Topics(Topics),
+    /// Let the sequencer of this data directory hand over everything it owns; it stands by afterwards
+    Drain,
+    /// Look at records that could not be decoded
+    #[command(subcommand)]
+    Dlq(Dlq),
+    /// Look at the checkpoints in the archive
+    #[command(subcommand)]
+    Checkpoints(Checkpoints),
     /// Check, define, open, pause, close or show a sale
     #[command(subcommand)]
     Sale(Sale),
@@ -114,6 +129,70 @@ pub(crate) struct Up {
     pub(crate) production: bool,
 }
 
+/// How a role without buyers is started.
+#[derive(Debug, Args)]
+pub(crate) struct RoleFlags {
+    /// Where operators find probes, status and figures; port 0 takes a free one
+    #[arg(long)]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topics {
+    /// Make the topics that are missing; those that are there stay as they are
+    Create {
+        /// Partitions, for good
+        #[arg(long)]
+        partitions: Option<u32>,
+    },
+    /// Say what is not as it must be; exit 3 if anything must not run on them
+    Check {
+        /// Partitions that are expected
+        #[arg(long)]
+        partitions: Option<u32>,
+    },
+    /// Show the topics, their settings and their partitions
+    Describe,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dlq {
+    /// List them
+    List {
+        /// Only this partition
+        #[arg(long)]
+        partition: Option<u32>,
+        /// At most so many of each partition
+        #[arg(long, default_value_t = 100)]
+        max: usize,
+    },
+    /// Show one of them with its bytes
+    Show {
+        /// The partition
+        partition: u32,
+        /// Its place among the dead letters, as `list` says it
+        place: u64,
+    },
+    /// Decode one of them again with this build and say what would become of it
+    Replay {
+        /// The partition
+        partition: u32,
+        /// Its place among the dead letters, as `list` says it
+        place: u64,
+        /// Only say; nothing else is offered: the machine has answered the record, and a second try is a new request
+        #[arg(long, required = true)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Checkpoints {
+    /// List them
+    List,
+    /// Read the newest of each partition back, build its machine and compare the digest
+    Verify,
+}
+
 /// The data directory, if one is given, must be empty.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
@@ -138,6 +217,9 @@ pub(crate) struct Demo {
     /// When a sale that does not sell out is given up
     #[arg(long, value_parser = humantime::parse_duration)]
     pub(crate) give_up_after: Option<Duration>,
+    /// Brokers to hold the sale on, with every role as a process of its own
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub(crate) kafka: Option<String>,
     /// Print one JSON object as the last line
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,6 +5,7 @@
 mod keys;
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,10 +14,12 @@ use holdfast_contracts::{LogId, PartitionId};
 use holdfast_core::MachineConfig;
 use holdfast_engine::{SequencerConfig, WorkerConfig};
 use holdfast_intake::IntakeConfig;
+use holdfast_log::kafka::{KafkaLogOptions, KafkaSettings};
 use holdfast_log::{EmbeddedConfig, Layout};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::roles::Connected;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,10 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     /// The machines and their checkpoints.
     pub(crate) sequencer: SequencerSettings,
+    /// How roles on Kafka reach it. `up` has a log of its own and does not look here.
+    pub(crate) kafka: KafkaSettings,
+    /// Roles on Kafka, each a process of its own.
+    pub(crate) roles: RolesConfig,
 }
 
 /// The embedded log.
@@ -89,6 +96,24 @@ pub(crate) struct SequencerSettings {
     pub(crate) idle_tick_ms: NonZeroU64,
 }
 
+/// Roles on Kafka.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RolesConfig {
+    /// Where a role without buyers shows operators its pages. Default `127.0.0.1:9464`.
+    pub(crate) listen: SocketAddr,
+    /// The name of this sequencer in its group. Default made once and kept in the data directory.
+    pub(crate) instance_id: Option<String>,
+    /// After so long without a sign of life a sequencer's partitions go to others, in ms. Default 10,000.
+    pub(crate) session_timeout_ms: NonZeroU64,
+    /// How long a sequencer may take to hand a partition over, in ms. Default 5,000.
+    pub(crate) handover_ms: NonZeroU64,
+    /// Where verified checkpoints are shipped to: a folder, or a `file://` URL. Default nowhere.
+    pub(crate) archive: Option<String>,
+    /// How often a checkpoint is shipped, if there is a later one, in ms. Default 60,000.
+    pub(crate) ship_every_ms: NonZeroU64,
+}
+
 /// More ids or holds than that are a slip of the pen: they would take 30 GB and more.
 const ROOM_MAX: u64 = 1_000_000_000;
 
@@ -112,6 +137,21 @@ impl Default for Config {
             intake: IntakeConfig::default(),
             log: LogConfig::default(),
             sequencer: SequencerSettings::default(),
+            kafka: KafkaSettings::default(),
+            roles: RolesConfig::default(),
+        }
+    }
+}
+
+impl Default for RolesConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)),
+            instance_id: None,
+            session_timeout_ms: nz64(10_000),
+            handover_ms: nz64(5_000),
+            archive: None,
+            ship_every_ms: nz64(60_000),
         }
     }
 }
@@ -200,6 +240,53 @@ impl Config {
         }
         Layout::inventory(self.partitions.get()).map_err(|error| Failure::usage(error.to_string()))?;
         self.intake.validate().map_err(|error| Failure::usage(crate::failure::causes(&error)))
+    }
+
+    /// Says how the values of a role on Kafka must relate.
+    ///
+    /// # Errors
+    /// A sentence about the first value that does not fit.
+    pub(crate) fn validate_role(&self) -> Result<(), Failure> {
+        if self.kafka.bootstrap.is_none() {
+            return Err(Failure::usage("a role needs brokers: kafka.bootstrap is not set").advise(
+                "set it in the [kafka] table of the settings; without Kafka, `holdfast up` runs everything",
+            ));
+        }
+        if self.production && self.control_key_file.is_none() {
+            return Err(Failure::usage(
+                "production mode needs the secret that operators' commands are authenticated with",
+            )
+            .advise("set control_key_file, and make the key once with `holdfast control-key create`"));
+        }
+        if self.roles.session_timeout_ms.get() < 1_000 {
+            return Err(Failure::usage("roles.session_timeout_ms must be at least 1000"));
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn ship_every(&self) -> Duration {
+        Duration::from_millis(self.roles.ship_every_ms.get())
+    }
+
+    /// How the log on Kafka is opened.
+    pub(crate) fn kafka_log(&self, log_id: LogId, layout: Layout) -> KafkaLogOptions {
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        KafkaLogOptions {
+            tail_bytes_max: size(self.log.tail_bytes_max),
+            unsettled_bytes_max: self.log.unsettled_bytes_max.get(),
+            ..KafkaLogOptions::new(log_id, layout)
+        }
+    }
+
+    /// What a role on Kafka runs, once it is assigned.
+    pub(crate) fn role_sequencer(&self, connected: &Connected) -> SequencerConfig<MachineConfig> {
+        let mut config = self.sequencer(connected.partitions(), connected.found.log_id);
+        for (_, machine) in &mut config.partitions {
+            machine.control_key = connected.control_key;
+        }
+        // Standbys come with assignments.
+        config.standby = false;
+        config
     }
 
     pub(crate) const fn shutdown_patience(&self) -> Duration {

@@ -92,6 +92,11 @@ impl DataDir {
         self.root.join("live.sock")
     }
 
+    /// Where a running sequencer is told to hand over.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.root.join("control.sock")
+    }
+
     /// The mode the last server ran in.
     fn mode_file(&self) -> PathBuf {
         self.root.join("mode")

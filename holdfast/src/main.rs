@@ -3,12 +3,14 @@
 //! This crate wires the rooms together. What is decided is decided below.
 
 mod bounded;
+mod checkpoints;
 mod cli;
 mod client;
 mod config;
 mod control_key;
 mod data;
 mod demo;
+mod dlq;
 mod doctor;
 mod explain;
 mod failure;
@@ -17,9 +19,11 @@ mod live;
 mod logging;
 mod output;
 mod replay;
+mod roles;
 mod sale;
 mod stock;
 mod token;
+mod topics;
 mod up;
 mod version;
 
@@ -39,7 +43,9 @@ use output::Output;
 fn main() -> ExitCode {
     let Cli { command, common } = Cli::parse();
     let mut output = Output { format: common.output, quiet: common.quiet };
-    if matches!(command, Command::Up(_)) && !std::io::stderr().is_terminal() {
+    if matches!(command, Command::Up(_) | Command::Sequencer(_) | Command::Intake(_))
+        && !std::io::stderr().is_terminal()
+    {
         // A server's stderr is its log, which is JSON to the last line.
         output.format = output::Format::Json;
     }
@@ -57,6 +63,15 @@ fn run(command: &Command, common: &Common, output: Output) -> Result<(), Failure
     let data = || settings(common).map(|loaded| DataDir::new(loaded.config.data_dir));
     match command {
         Command::Up(flags) => up::run(&with_flags(loaded()?, flags)),
+        Command::Sequencer(flags) => {
+            let loaded = loaded()?;
+            roles::sequencer(&loaded, flags.listen.unwrap_or(loaded.config.roles.listen))
+        }
+        Command::Intake(flags) => roles::intake(&with_flags(loaded()?, flags)),
+        Command::Topics(command) => topics::run(command, &loaded()?, output),
+        Command::Drain => roles::drain(&data()?, output),
+        Command::Dlq(command) => dlq::run(command, &loaded()?, output),
+        Command::Checkpoints(command) => checkpoints::run(command, &loaded()?, output),
         Command::Sale(command) => sale(command, &loaded()?, output),
         Command::Stock(command) => stock(command, &loaded()?, output),
         Command::Explain { id } => explain::run(&data()?, id, output),
@@ -108,6 +123,7 @@ fn demo_config(flags: &cli::Demo, common: &Common) -> Result<DemoConfig, Failure
         kills: flags.kills.unwrap_or(usual.kills),
         hold_ttl: flags.hold_ttl.unwrap_or(usual.hold_ttl),
         give_up_after: flags.give_up_after.unwrap_or(usual.give_up_after),
+        kafka: flags.kafka.clone(),
         ..usual
     })
 }

@@ -24,8 +24,9 @@ use crate::failure::{Exit, Failure, causes};
 use crate::id_key;
 use crate::live;
 use crate::output;
-use signals::{Heard, Signals};
-use watch::{Standing, Watch};
+pub(crate) use signals::{Heard, Signals};
+use watch::Standing;
+pub(crate) use watch::Watch;
 
 /// How often the state of the partitions is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -67,15 +68,7 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
     let config = &loaded.config;
     let data = DataDir::new(&config.data_dir);
     let connections_max = raise_open_files(&config.intake);
-    if data.is_in_production() && config.intake.auth.keys_file.is_none() {
-        return Err(Failure::new(
-            Exit::Failed,
-            "PRODUCTION_DATA",
-            "a server has run in production mode on this data directory (or its file `mode` is damaged), and no keys are \
-             configured now: anybody with a development token could change it",
-        )
-        .advise("start it with its settings; if it is production data no more, remove the file `mode` in it"));
-    }
+    must_not_be_production(&data, config)?;
     make_directory(data.root())?;
     let (log, partitions) = open_log(loaded, &data)?;
     // Before anything is written: from the first command on, the log and the key belong together.
@@ -119,6 +112,20 @@ fn start(loaded: &Loaded) -> Result<Server, Failure> {
     })
 }
 
+/// Refuses to let development tokens open what was production data.
+pub(crate) fn must_not_be_production(data: &DataDir, config: &Config) -> Result<(), Failure> {
+    if !data.is_in_production() || config.intake.auth.keys_file.is_some() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        "PRODUCTION_DATA",
+        "a server has run in production mode on this data directory (or its file `mode` is damaged), and no keys are \
+         configured now: anybody with a development token could change it",
+    )
+    .advise("start it with its settings; if it is production data no more, remove the file `mode` in it"))
+}
+
 /// Files that a server has open beside its connections: log, checkpoints and readers (a quiet one has about 30) with room
 /// to spare, and for each thread its listening socket and event queue.
 pub(crate) fn files_beside(intake: &IntakeConfig) -> u64 {
@@ -127,7 +134,7 @@ pub(crate) fn files_beside(intake: &IntakeConfig) -> u64 {
 
 /// Allows as many open files as the connections need, as far as the system lets us. Says how many connections there may be:
 /// one more must never take the file that the log needs next.
-fn raise_open_files(intake: &IntakeConfig) -> NonZeroU32 {
+pub(crate) fn raise_open_files(intake: &IntakeConfig) -> NonZeroU32 {
     let limit = getrlimit(Resource::Nofile);
     let (wanted, beside) = (intake.connections_max, files_beside(intake));
     let needed = u64::from(wanted.get()) + beside;
@@ -156,7 +163,7 @@ pub(crate) fn connections_within(files: u64, intake: &IntakeConfig) -> NonZeroU3
 }
 
 /// The directory holds secrets, so it is its owner's. It is durable when this returns.
-fn make_directory(root: &Path) -> Result<(), Failure> {
+pub(crate) fn make_directory(root: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
     let missing = root.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists());
     let missing: Vec<_> = missing.collect();
@@ -211,7 +218,7 @@ fn open_when_free(directory: &Path, settings: &EmbeddedConfig) -> Result<Embedde
     }
 }
 
-fn open_checkpoints(data: &DataDir) -> Result<Arc<CheckpointDb>, Failure> {
+pub(crate) fn open_checkpoints(data: &DataDir) -> Result<Arc<CheckpointDb>, Failure> {
     let (db, aside) =
         CheckpointDb::open_or_set_aside(&data.checkpoints()).map_err(|error| checkpoints_refused(&error))?;
     if let Some(aside) = aside {
@@ -223,7 +230,7 @@ fn open_checkpoints(data: &DataDir) -> Result<Arc<CheckpointDb>, Failure> {
     Ok(Arc::new(db))
 }
 
-fn intake_refused(error: &IntakeError) -> Failure {
+pub(crate) fn intake_refused(error: &IntakeError) -> Failure {
     let said = causes(error);
     match error {
         IntakeError::Config(_) => Failure::usage(said),

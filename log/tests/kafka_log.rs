@@ -191,7 +191,7 @@ fn a_frozen_broker_fills_the_queue_and_a_thawed_one_empties_it() {
 fn a_silent_broker_interrupts_and_a_resumed_stream_goes_on() {
     let brokers = Arc::new(Brokers::start(Options::default()));
     let mut topics = Topics::new(Arc::clone(&brokers), 2);
-    topics.config.producer.insert("delivery.timeout.ms".to_owned(), "1500".to_owned());
+    topics.config.producer.insert("delivery.timeout.ms".to_owned(), "5000".to_owned());
     let log = topics.open();
     settle(&append(&log, DECISIONS, &numbered(0)));
     let frozen = Frozen::new(&brokers);
@@ -226,6 +226,26 @@ fn a_silent_broker_interrupts_and_a_resumed_stream_goes_on() {
     }
     // The silence may have been long enough for this one too.
     assert!(beside.wait(PATIENCE).is_some());
+}
+
+#[test]
+fn a_fetch_that_stalls_is_begun_anew() {
+    let brokers = Arc::new(Brokers::start(Options::default()));
+    let mut topics = Topics::new(Arc::clone(&brokers), 1);
+    topics.options.stall_timeout = Duration::from_millis(300);
+    let log = topics.open();
+    settle(&append(&log, COMMANDS, &numbered(0)));
+    let frozen = Frozen::new(&brokers);
+    // The record is known to be there, and nobody sends it.
+    let (bell, mut listener) = doorbell();
+    let _subscription = log.subscribe(COMMANDS, bell.waker());
+    log.read(COMMANDS, Offset(0), 1000, &mut Vec::new()).unwrap();
+    while log.stats().consumer_rebuilds == 0 {
+        assert!(listener.wait_until(Instant::now() + PATIENCE), "nobody noticed");
+    }
+    drop(frozen);
+    let records = read_until(&log, COMMANDS, 0, |records| records.len() == 1);
+    assert_eq!(number(&records[0]), 0);
 }
 
 #[test]

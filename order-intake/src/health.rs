@@ -22,6 +22,8 @@ pub(crate) enum Condition {
     Undecided = 4,
     /// What is known of it is too old.
     Behind = 5,
+    /// It does not answer, and may again at any time.
+    Away = 6,
 }
 
 impl Condition {
@@ -39,6 +41,7 @@ impl Condition {
             Self::Full => "full",
             Self::Undecided => "undecided",
             Self::Behind => "behind",
+            Self::Away => "away",
         }
     }
 
@@ -49,6 +52,7 @@ impl Condition {
             3 => Self::Full,
             4 => Self::Undecided,
             5 => Self::Behind,
+            6 => Self::Away,
             _ => Self::Starting,
         }
     }

@@ -1,7 +1,7 @@
 //! Watches over the partitions: brings fresh ones to the newest rules, and keeps what the intake believes of them current.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use holdfast_contracts::command::{BatchBuilder, Command};
@@ -10,6 +10,7 @@ use holdfast_core::{Machine, RULES_VERSION_NEWEST};
 use holdfast_engine::{PartitionState, PartitionStatus, Role};
 use holdfast_log::{AppendError, Status, StreamId, Ticket};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::health::Condition;
 use crate::shared::Shared;
@@ -22,6 +23,10 @@ const LOOK: Duration = Duration::from_millis(50);
 /// before nobody should be sent here.
 const FOLLOWER_LAG_MAX_MS: u64 = 5_000;
 const UNDECIDED_AFTER_MS: u64 = 5_000;
+
+/// How often the log is asked whether it is there, and how long it may take to answer.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// What is still to be done for a partition before it can answer.
 enum Stage {
@@ -38,6 +43,7 @@ enum Stage {
 
 /// Runs for as long as the intake does.
 pub(crate) async fn watch_over(shared: Arc<Shared>) {
+    let mut probe = Probe::default();
     let mut stages: Vec<Stage> = (0..shared.partitions).map(|_| Stage::Replaying).collect();
     loop {
         let mut all_ready = true;
@@ -63,7 +69,9 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
             all_ready &= matches!(stage, Stage::Ready) || condition == Condition::Stopped;
             shared.health.set_partition(status.partition, condition);
         }
+        let answers = probe.answers(&shared).await;
         shared.health.set_log(match shared.log.status() {
+            Status::Healthy if !answers => Condition::Away,
             Status::Healthy => Condition::Good,
             Status::DiskFull => Condition::Full,
             Status::Failed { .. } | Status::Closed => Condition::Stopped,
@@ -74,6 +82,40 @@ pub(crate) async fn watch_over(shared: Arc<Shared>) {
         }
         shared.health.announce();
         tokio::time::sleep(if shared.health.is_started() { LOOK } else { LOOK_STARTING }).await;
+    }
+}
+
+/// Asks the log now and then whether it is there: one that is elsewhere takes commands into its queue when it is not.
+#[derive(Default)]
+struct Probe {
+    asked: Option<Instant>,
+    under_way: Option<JoinHandle<bool>>,
+    answered: bool,
+}
+
+impl Probe {
+    /// Whether it answered when it was asked last, and does not take long to answer now.
+    async fn answers(&mut self, shared: &Arc<Shared>) -> bool {
+        if self.under_way.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(done) = self.under_way.take()
+        {
+            self.answered = done.await.unwrap_or(false);
+        }
+        match self.asked {
+            Some(asked) if self.under_way.is_some() => self.answered && asked.elapsed() < ANSWER_MAX,
+            Some(asked) if asked.elapsed() < ASK_EVERY => self.answered,
+            before => {
+                if before.is_none() {
+                    // The start asked it.
+                    self.answered = true;
+                }
+                let shared = Arc::clone(shared);
+                self.asked = Some(Instant::now());
+                let ask = move || shared.log.refresh(StreamId::inventory_commands(PartitionId(0))).is_ok();
+                self.under_way = Some(tokio::task::spawn_blocking(ask));
+                self.answered
+            }
+        }
     }
 }
 

@@ -49,6 +49,30 @@ pub enum WireError {
 }
 
 impl WireError {
+    /// All errors, in the order of their codes.
+    const ALL: [Self; 14] = [
+        Self::Truncated,
+        Self::VarintTooLong,
+        Self::BadFieldNumber,
+        Self::WrongWireType,
+        Self::DuplicateField,
+        Self::OutOfRange,
+        Self::NotUtf8,
+        Self::BadId,
+        Self::BadSku,
+        Self::TextTooLong,
+        Self::Empty,
+        Self::TooLarge,
+        Self::UnknownKind,
+        Self::MissingField,
+    ];
+
+    /// The error that a `Malformed` answer names.
+    #[must_use]
+    pub fn from_code(code: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|error| error.code() == code)
+    }
+
     /// The number that stands for this error in a `Malformed` answer. Never changes.
     #[must_use]
     pub const fn code(self) -> u32 {
@@ -68,5 +92,20 @@ impl WireError {
             Self::UnknownKind => 13,
             Self::MissingField => 14,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_found_by_its_code() {
+        for (error, code) in WireError::ALL.into_iter().zip(1..) {
+            assert_eq!(error.code(), code);
+            assert_eq!(WireError::from_code(code), Some(error));
+        }
+        assert_eq!(WireError::from_code(0), None);
+        assert_eq!(WireError::from_code(15), None);
     }
 }

@@ -7,6 +7,10 @@ use crate::failure::Failure;
 
 /// A setting that is not the user's: the intake is told where the data directory is.
 const HIDDEN: &str = "intake.data_dir";
+/// Settings that are not written down while they are not set.
+const UNSET: [&str; 2] = ["kafka.bootstrap", "kafka.client_id"];
+/// The section that takes the settings of the client library as well; it looks after its names itself.
+const OPEN: &str = "kafka.";
 /// Names that are less alike are not worth a suggestion.
 const ALIKE_MIN: f64 = 0.7;
 
@@ -16,6 +20,7 @@ pub(crate) fn known() -> Vec<String> {
     let mut names = Vec::new();
     collect(&defaults, "", &mut names);
     names.retain(|name| name != HIDDEN);
+    names.extend(UNSET.map(str::to_owned));
     names
 }
 
@@ -35,7 +40,8 @@ pub(super) fn refuse_unknown(table: &toml::Table) -> Result<(), Failure> {
     let known = known();
     let mut given = Vec::new();
     flatten(table, "", &known, &mut given);
-    let Some(unknown) = given.iter().find(|name| !known.contains(name)) else { return Ok(()) };
+    let is_unknown = |name: &&String| !known.contains(name) && !name.starts_with(OPEN);
+    let Some(unknown) = given.iter().find(is_unknown) else { return Ok(()) };
     let failure = Failure::usage(format!("there is no setting `{unknown}`"));
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     // A right name in the wrong section is nearer than a similar name in the right one.

@@ -14,7 +14,7 @@ use crate::failure::{Exit, Failure};
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(crate) enum Heard {
     /// Nothing.
     Nothing,
     /// End in an orderly way.
@@ -24,13 +24,13 @@ pub(super) enum Heard {
 }
 
 /// Listens for signals.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     inbox: Receiver<()>,
     impatient: Arc<AtomicBool>,
 }
 
 impl Signals {
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         let refused = |error: std::io::Error| Failure::of("SIGNALS", "listening for signals", &error);
         let impatient = Arc::new(AtomicBool::new(false));
         // A second signal ends the process at once: the log makes that safe.
@@ -53,7 +53,7 @@ impl Signals {
     }
 
     /// Whether a signal came.
-    pub(super) fn heard(&self) -> Heard {
+    pub(crate) fn heard(&self) -> Heard {
         match self.inbox.try_recv() {
             Ok(()) => Heard::End,
             Err(TryRecvError::Empty) => Heard::Nothing,
@@ -62,7 +62,7 @@ impl Signals {
     }
 
     /// Waits for a signal, at most for `patience`.
-    pub(super) fn wait(&self, patience: Duration) -> Heard {
+    pub(crate) fn wait(&self, patience: Duration) -> Heard {
         match self.inbox.recv_timeout(patience) {
             Ok(()) => Heard::End,
             Err(RecvTimeoutError::Timeout) => Heard::Nothing,
@@ -70,8 +70,17 @@ impl Signals {
         }
     }
 
+    /// Whether a signal comes within this time. The caller ends then.
+    pub(crate) fn is_heard_within(&self, patience: Duration) -> bool {
+        let heard = self.wait(patience) != Heard::Nothing;
+        if heard {
+            self.end_at_once_from_now_on();
+        }
+        heard
+    }
+
     /// The orderly end has begun; another signal does not wait for it.
-    pub(super) fn end_at_once_from_now_on(&self) {
+    pub(crate) fn end_at_once_from_now_on(&self) {
         self.impatient.store(true, Ordering::SeqCst);
     }
 }

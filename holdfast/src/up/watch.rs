@@ -10,7 +10,7 @@ use crate::failure::{Exit, Failure, causes};
 
 /// How the partitions stand.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// Some are on their way.
     Starting,
     /// All answer.
@@ -23,7 +23,7 @@ pub(super) enum Standing {
 
 /// What was said last of each partition.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     partitions: BTreeMap<PartitionId, Said>,
     log: Option<Status>,
     forgotten: BTreeMap<PartitionId, (Offset, bool)>,
@@ -40,7 +40,7 @@ struct Said {
 
 impl Watch {
     /// Looks at everything, and says what has changed.
-    pub(super) fn look(&mut self, statuses: &[PartitionStatus], log: &Status) -> Standing {
+    pub(crate) fn look(&mut self, statuses: &[PartitionStatus], log: &Status) -> Standing {
         for status in statuses {
             self.look_at(status);
         }
@@ -52,7 +52,7 @@ impl Watch {
     }
 
     /// Says what the log may have forgotten since, and why it must not forget more.
-    pub(super) fn look_at_retention(&mut self, statuses: &[(PartitionId, RetentionStatus)]) {
+    pub(crate) fn look_at_retention(&mut self, statuses: &[(PartitionId, RetentionStatus)]) {
         for (partition, status) in statuses {
             let said = self.forgotten.entry(*partition).or_default();
             let now = (status.commands_below, status.failed.is_some());
@@ -76,7 +76,7 @@ impl Watch {
     }
 
     /// Says when checkpoints begin to wait for room on the disk, and when they go on.
-    pub(super) fn look_at_checkpoints(&mut self, wait_for_room: bool) {
+    pub(crate) fn look_at_checkpoints(&mut self, wait_for_room: bool) {
         if std::mem::replace(&mut self.checkpoints_wait, wait_for_room) == wait_for_room {
             return;
         }

@@ -20,11 +20,15 @@ use super::config::Client;
 use super::error::from_code;
 use super::library::{self, PartitionReader, RawMessage, Refusal, TopicInfo};
 use super::{KafkaConfig, KafkaError};
+use crate::Topic;
 
 /// How long a question may take, all in all.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// How long one attempt of it may take before somebody looks for the reason.
 const ATTEMPT: Duration = Duration::from_millis(200);
+
+/// How long one broker may take to answer a question before another is asked.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
 
 /// What the client library has said about its connections.
 #[derive(Debug, Default)]
@@ -112,8 +116,10 @@ impl<'a> Admin<'a> {
 
     /// The topics of those names; what does not exist is left out.
     pub(super) fn topics(&self, names: &[String]) -> Result<BTreeMap<String, TopicInfo>, KafkaError> {
-        let described = library::describe_topics(&self.client, names, self.left());
-        let described = described.map_err(|refusal| self.refusal(&refusal))?;
+        let described = self.patiently(|timeout| {
+            let described = library::describe_topics(&self.client, names, timeout);
+            described.map_err(|refusal| self.refusal(&refusal))
+        })?;
         let mut topics = BTreeMap::new();
         for topic in described {
             match topic {
@@ -182,10 +188,12 @@ impl<'a> Admin<'a> {
         if names.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let client = self.admin_client()?;
         let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        let answers = block_on(client.describe_configs(&resources, &self.options()))
-            .map_err(|error| self.client_error(&error))?;
+        let answers = self.patiently(|timeout| {
+            let client = self.admin_client()?;
+            let answers = block_on(client.describe_configs(&resources, &options(timeout)));
+            answers.map_err(|error| self.client_error(&error))
+        })?;
         let mut settings = BTreeMap::new();
         // The answers come in the order of the questions.
         for (name, answer) in names.iter().zip(answers) {
@@ -200,9 +208,11 @@ impl<'a> Admin<'a> {
 
     /// Makes a topic. False if it is there.
     pub(super) fn create(&self, topic: &NewTopic<'_>) -> Result<bool, KafkaError> {
-        let client = self.admin_client()?;
-        let answers = block_on(client.create_topics([topic], &self.options()))
-            .map_err(|error| self.client_error(&error))?;
+        let answers = self.patiently(|timeout| {
+            let client = self.admin_client()?;
+            let answers = block_on(client.create_topics([topic], &options(timeout)));
+            answers.map_err(|error| self.client_error(&error))
+        })?;
         match answers.into_iter().next() {
             None | Some(Ok(_)) => Ok(true),
             Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
@@ -220,10 +230,19 @@ impl<'a> Admin<'a> {
         self.config.client(Client::Admin).create().map_err(|error| self.client_error(&error))
     }
 
-    fn options(&self) -> AdminOptions {
-        // The library does not take a time-out of nothing.
-        let left = self.left().max(ATTEMPT);
-        AdminOptions::new().request_timeout(Some(left)).operation_timeout(Some(left))
+    /// Asks until there is an answer or the time is up. The library asks the broker that it takes for the controller, and
+    /// waits for that one although it may have died; a fresh look at the cluster names another.
+    fn patiently<T>(&self, ask: impl Fn(Duration) -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+        let topic = self.config.topic_name(Topic::InventoryCommands);
+        loop {
+            // The library does not take a time-out of nothing.
+            match ask(ASK_AGAIN.min(self.left()).max(ATTEMPT)) {
+                Err(KafkaError::Away { .. }) if !self.left().is_zero() => {
+                    let _ = self.client.fetch_metadata(Some(&topic), ASK_AGAIN.min(self.left()));
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Lets the library say what happened to its connections.
@@ -239,6 +258,10 @@ impl<'a> Admin<'a> {
     fn client_error(&self, error: &ClientError) -> KafkaError {
         client_error(self.config, &self.doing, error)
     }
+}
+
+fn options(timeout: Duration) -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout))
 }
 
 /// Whether a reader wants more.

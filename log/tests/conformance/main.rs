@@ -94,9 +94,14 @@ struct Kafka {
     topics: Topics,
 }
 
+thread_local! {
+    /// Keeps the brokers between the logs of a test that has many.
+    static BROKERS: Arc<Brokers> = Brokers::shared();
+}
+
 impl Kafka {
     fn new() -> Self {
-        let mut topics = Topics::new(Brokers::shared(), PARTITIONS);
+        let mut topics = Topics::new(BROKERS.with(Arc::clone), PARTITIONS);
         // A short memory, so that the suite also reads what has left it.
         topics.options.tail_bytes_max = 256 << 10;
         topics.options.unsettled_bytes_max = 24 << 20;

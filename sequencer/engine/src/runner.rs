@@ -182,6 +182,31 @@ impl<M: Machine> Sequencer<M> {
         Self::start_with(Rule::Assigned, log, &config, stores)
     }
 
+    /// Starts the threads of a sequencer that follows every partition and never emits, on a log that may be away for a while.
+    /// Its machines can be looked at; checkpoints are read from its stores and none is written.
+    ///
+    /// # Panics
+    /// If a thread cannot be started.
+    pub fn start_following<S, F>(
+        log: &Arc<dyn OrderedLog>,
+        config: &SequencerConfig<M::Config>,
+        stores: F,
+    ) -> Self
+    where
+        S: CheckpointStore + 'static,
+        F: Fn(PartitionId) -> S + Clone + Send + 'static,
+        M::Config: Sync,
+    {
+        let mut config = SequencerConfig { standby: false, ..config.clone() };
+        config.partitions.iter_mut().for_each(|(worker, _)| worker.standby_checkpoints = false);
+        let sequencer = Self::start_with(Rule::Assigned, log, &config, stores);
+        for (worker, _) in &config.partitions {
+            let assigned = sequencer.set_assignment(worker.partition, Assignment::Standby);
+            assigned.expect("its partitions are there, and its threads have just been started");
+        }
+        sequencer
+    }
+
     fn start_with<S, F>(
         rule: Rule,
         log: &Arc<dyn OrderedLog>,

@@ -45,6 +45,7 @@ fn a_standby_takes_over_while_the_old_owner_lives_on() {
     let new = Owner::start(&log, &directory.path().join("new"));
     assert_eq!(old.becomes(Assignment::Active), Settled::Orderly);
     assert_eq!(new.becomes(Assignment::Standby), Settled::Orderly);
+    new.catches_up();
     for round in 0..200 {
         ask(&log, round);
         if round == 100 {
@@ -112,6 +113,8 @@ fn a_hundred_handovers_to_and_fro_change_no_decision() {
     let owners = ["a", "b"].map(|name| Owner::start(&log, &directory.path().join(name)));
     owners[0].becomes(Assignment::Active);
     owners[1].becomes(Assignment::Standby);
+    // One that is still loading would begin as the owner, which is no promotion.
+    owners[1].catches_up();
     for round in 0..100 {
         for more in 0..5 {
             ask(&log, 5 * round + more);
@@ -333,4 +336,19 @@ fn what_was_fixed_at_the_start_cannot_be_assigned() {
     let db = kit::open_db(directory.path());
     let sequencer = kit::start(&log, &db, false);
     assert_eq!(sequencer.set_assignment(ONLY, Assignment::None), Err(SequencerError::Fixed));
+}
+
+#[test]
+fn a_quiet_owner_whose_ticks_are_not_acknowledged_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = sale(10);
+    let worker = WorkerConfig { idle_tick_ms: 1, ..quiet() };
+    let owner = Owner::start_as(worker, &log, directory.path());
+    owner.becomes(Assignment::Active);
+    owner.wait(|status| status.is_live() && status.next_offset > Offset(2));
+    log.set_pace(Pace::Stepwise);
+    owner.wait(|status| status.stuck.is_some());
+    log.set_pace(Pace::Automatic);
+    log.flush_all();
+    owner.wait(|status| status.stuck.is_none());
 }

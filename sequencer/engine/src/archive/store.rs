@@ -16,7 +16,7 @@ use crate::store::{CheckpointStore, PageVisitor, StoreError};
 /// is, and the next checkpoint is written to the store as a whole.
 pub struct ArchivedStore<S> {
     local: S,
-    archive: Arc<dyn CheckpointArchive>,
+    archive: Option<Arc<dyn CheckpointArchive>>,
     log: LogId,
     partition: PartitionId,
     /// Stand-ins of this host that were named and not yet loaded. The archive may have the same.
@@ -33,17 +33,26 @@ impl<S> std::fmt::Debug for ArchivedStore<S> {
 }
 
 impl<S> ArchivedStore<S> {
-    /// A store with this archive behind it.
+    /// A store with this archive behind it, if there is one.
     #[must_use]
-    pub fn new(local: S, archive: Arc<dyn CheckpointArchive>, log: LogId, partition: PartitionId) -> Self {
-        Self { local, archive, log, partition, here: Vec::new() }
+    pub fn new(
+        local: S,
+        archive: impl Into<Option<Arc<dyn CheckpointArchive>>>,
+        log: LogId,
+        partition: PartitionId,
+    ) -> Self {
+        Self { local, archive: archive.into(), log, partition, here: Vec::new() }
     }
 }
 
 impl ArchivedStore<NoStore> {
-    /// For a worker that only follows: it begins with a checkpoint of the archive and writes none.
+    /// For a worker that only follows: it begins with a checkpoint of the archive, if there is one, and writes none.
     #[must_use]
-    pub fn reading_only(archive: Arc<dyn CheckpointArchive>, log: LogId, partition: PartitionId) -> Self {
+    pub fn reading_only(
+        archive: impl Into<Option<Arc<dyn CheckpointArchive>>>,
+        log: LogId,
+        partition: PartitionId,
+    ) -> Self {
         Self::new(NoStore::default(), archive, log, partition)
     }
 }
@@ -68,7 +77,8 @@ impl<S: CheckpointStore> CheckpointStore for ArchivedStore<S> {
     }
 
     fn stand_ins(&mut self, newer_than: Option<Offset>) -> Result<Vec<Anchor>, StoreError> {
-        let listing = self.archive.list(self.log, self.partition);
+        let Some(archive) = &self.archive else { return self.local.stand_ins(newer_than) };
+        let listing = archive.list(self.log, self.partition);
         let mut found = self.local.stand_ins(newer_than).unwrap_or_default();
         self.here.clone_from(&found);
         let listing = match listing {
@@ -88,12 +98,12 @@ impl<S: CheckpointStore> CheckpointStore for ArchivedStore<S> {
         anchor: &Anchor,
         visit: &mut PageVisitor<'_>,
     ) -> Result<Option<Anchor>, StoreError> {
-        match self.here.iter().position(|here| here == anchor) {
-            Some(at) => {
-                self.here.swap_remove(at);
+        match (&self.archive, self.here.iter().position(|here| here == anchor)) {
+            (Some(archive), None) => archive.load(self.log, self.partition, anchor.next_offset, visit),
+            (_, at) => {
+                at.map(|at| self.here.swap_remove(at));
                 self.local.load_stand_in(anchor, visit)
             }
-            None => self.archive.load(self.log, self.partition, anchor.next_offset, visit),
         }
     }
 

@@ -240,8 +240,10 @@ impl<M: Machine, S: CheckpointStore> Slot<M, S> {
             ),
             Role::Standby => (None, ""),
         };
+        let tick = if worker.role() == Role::Active { worker.tick_waits_since() } else { None };
         let all = [
             waits,
+            (tick, "the log does not acknowledge commands"),
             (worker.command_waits_since(), "commands that are in the log cannot be had"),
             (self.orders.taking_over_since(), "it cannot tell which decisions are in the log"),
         ];

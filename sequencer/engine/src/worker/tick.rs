@@ -32,6 +32,12 @@ impl Ticker {
 }
 
 impl<M: Machine, S: CheckpointStore> Worker<M, S> {
+    /// Since when the log has had a tick that it has not acknowledged.
+    #[must_use]
+    pub fn tick_waits_since(&self) -> Option<LogTime> {
+        self.tick.under_way.as_ref().filter(|ticket| ticket.result().is_none()).and(self.tick.last_sent)
+    }
+
     /// Writes a tick if the partition is quiet and needs one; says when to look again.
     pub(super) fn step_tick(&mut self, wall: LogTime) -> Result<Option<LogTime>, StopReason> {
         let quiet = self.next >= self.log.watermarks(self.commands()).end;

@@ -1,0 +1,188 @@
+//! Carries out what the group decides: who runs which partition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use holdfast_contracts::PartitionId;
+use holdfast_core::Machine;
+use holdfast_engine::{Assignment, Handover, Sequencer, Settled};
+use holdfast_log::kafka::{
+    Generation, KafkaConfig, KafkaError, MemberEvent, Membership, MembershipConfig, MembershipNumbers,
+};
+
+/// How long a broken membership waits before it is joined again.
+const REJOIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Makes every partition the same.
+pub(super) fn assign_all(sequencer: &Sequencer<Machine>, to: Assignment) {
+    for status in sequencer.statuses() {
+        if let Err(error) = sequencer.set_assignment(status.partition, to) {
+            tracing::error!(partition = status.partition.0, %error, "the partition cannot be assigned");
+        }
+    }
+}
+
+/// Why a process must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fenced;
+
+/// The place of this process in the group, and what follows from it.
+pub(super) struct Ownership {
+    kafka: KafkaConfig,
+    config: MembershipConfig,
+    sequencer: Arc<Sequencer<Machine>>,
+    /// What a partition is that this process does not own.
+    otherwise: Assignment,
+    membership: Option<Arc<Membership>>,
+    rejoin_at: Instant,
+    owned: BTreeMap<PartitionId, Generation>,
+    left: bool,
+    draining: bool,
+}
+
+impl Ownership {
+    pub(super) fn new(
+        kafka: KafkaConfig,
+        config: MembershipConfig,
+        sequencer: Arc<Sequencer<Machine>>,
+        otherwise: Assignment,
+    ) -> Self {
+        Self {
+            kafka,
+            config,
+            sequencer,
+            otherwise,
+            membership: None,
+            rejoin_at: Instant::now(),
+            owned: BTreeMap::new(),
+            left: false,
+            draining: false,
+        }
+    }
+
+    /// Waits for what happens next, at most until then, and does what follows from it.
+    pub(super) fn look(&mut self, until: Instant) -> Result<(), Fenced> {
+        let Some(membership) = self.membership.clone() else {
+            self.rejoin();
+            // Nothing comes from nowhere; the caller has other things to look at.
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+            return Ok(());
+        };
+        let mut next = membership.next_until(until);
+        while let Some(event) = next {
+            self.follow(&membership, event)?;
+            next = membership.try_next();
+        }
+        Ok(())
+    }
+
+    fn rejoin(&mut self) {
+        if self.left || self.draining || Instant::now() < self.rejoin_at {
+            return;
+        }
+        match Membership::join(&self.kafka, self.config.clone(), std::task::Waker::noop().clone()) {
+            Ok(membership) => self.membership = Some(Arc::new(membership)),
+            Err(error) => self.wait_to_rejoin(&error),
+        }
+    }
+
+    fn wait_to_rejoin(&mut self, error: &KafkaError) {
+        tracing::error!(%error, "the group cannot be joined; trying again");
+        self.rejoin_at = Instant::now() + REJOIN_AFTER;
+    }
+
+    fn follow(&mut self, membership: &Arc<Membership>, event: MemberEvent) -> Result<(), Fenced> {
+        match event {
+            MemberEvent::Assigned { partition, generation } => {
+                tracing::info!(partition = partition.0, generation = generation.0, "the partition is ours");
+                self.owned.insert(partition, generation);
+                self.assign(partition, Assignment::Active, Handover::AT_ONCE, |_| {});
+            }
+            MemberEvent::Revoked { partition, generation } => {
+                tracing::info!(
+                    partition = partition.0,
+                    generation = generation.0,
+                    "the partition goes to another process"
+                );
+                self.owned.remove(&partition);
+                let how = Handover { patience: self.config.release_timeout, checkpoint: false };
+                let membership = Arc::downgrade(membership);
+                self.assign(partition, self.otherwise, how, move |settled| {
+                    tracing::info!(partition = partition.0, ?settled, "the partition is handed over");
+                    if let Some(membership) = membership.upgrade() {
+                        membership.release(partition, generation);
+                    }
+                });
+            }
+            MemberEvent::Lost { partition, generation } => {
+                tracing::warn!(
+                    partition = partition.0,
+                    generation = generation.0,
+                    "the partition was lost to another process"
+                );
+                self.owned.remove(&partition);
+                self.assign(partition, self.otherwise, Handover::AT_ONCE, |_| {});
+            }
+            MemberEvent::Fenced => return Err(Fenced),
+            MemberEvent::Left => self.left = true,
+            MemberEvent::Failed { reason } => {
+                tracing::error!(reason, "membership of the group does not work; joining again");
+                self.give_up_all();
+                self.membership = None;
+                self.rejoin_at = Instant::now() + REJOIN_AFTER;
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up_all(&mut self) {
+        for (partition, _) in std::mem::take(&mut self.owned) {
+            self.assign(partition, self.otherwise, Handover::AT_ONCE, |_| {});
+        }
+    }
+
+    fn assign(
+        &self,
+        partition: PartitionId,
+        to: Assignment,
+        how: Handover,
+        settled: impl FnOnce(Settled) + Send + 'static,
+    ) {
+        if let Err(error) = self.sequencer.assign(partition, to, how, settled) {
+            tracing::error!(partition = partition.0, %error, "the partition cannot be assigned");
+        }
+    }
+
+    /// Tells lag tools how far the owned partitions are.
+    pub(super) fn commit(&self) {
+        let Some(membership) = &self.membership else { return };
+        for status in self.sequencer.statuses() {
+            if self.owned.contains_key(&status.partition) && status.is_live() {
+                membership.commit(status.partition, status.acknowledged_offset);
+            }
+        }
+    }
+
+    /// Leaves the group, so that others take over without waiting. What is owned is handed over as for any revocation.
+    pub(super) fn leave(&mut self) {
+        self.draining = true;
+        match &self.membership {
+            Some(membership) => membership.leave(),
+            None => self.left = true,
+        }
+    }
+
+    /// Whether the group is left, and everything was handed over.
+    pub(super) fn has_left(&self) -> bool {
+        self.left && self.owned.is_empty()
+    }
+
+    pub(super) const fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    pub(super) fn numbers(&self) -> Option<MembershipNumbers> {
+        self.membership.as_ref().map(|it| it.numbers())
+    }
+}
