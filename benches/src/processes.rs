@@ -93,7 +93,7 @@ impl Running {
         std::thread::spawn(move || {
             BufReader::new(out).lines().map_while(std::io::Result::ok).for_each(|line| {
                 lines.send(line).ok();
-            })
+            });
         });
         Ok(received)
     }
