@@ -1,5 +1,6 @@
 //! Telling time, and what to make of several measurements.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -39,6 +40,29 @@ pub fn timed<R>(work: impl FnOnce() -> R) -> (R, Took) {
     let result = work();
     let (thread, wall) = (thread_cpu().saturating_sub(thread), wall.elapsed());
     (result, Took { wall, thread, process: process_cpu().saturating_sub(process) })
+}
+
+/// Processor time of every thread of this process, by name.
+#[must_use]
+pub fn thread_times() -> BTreeMap<String, Duration> {
+    let mut times = BTreeMap::new();
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return times };
+    for task in tasks.flatten() {
+        let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        let nanos = read("schedstat").split_whitespace().next().and_then(|nanos| nanos.parse().ok());
+        *times.entry(read("comm").trim().to_owned()).or_default() += Duration::from_nanos(nanos.unwrap_or(0));
+    }
+    times
+}
+
+/// What threads have used since somebody looked at [`thread_times`]. Threads that have ended are missing.
+#[must_use]
+pub fn since(before: &BTreeMap<String, Duration>) -> BTreeMap<String, Duration> {
+    let spent = thread_times().into_iter().map(|(name, time)| {
+        let used = time.saturating_sub(before.get(&name).copied().unwrap_or_default());
+        (name, used)
+    });
+    spent.filter(|(_, time)| !time.is_zero()).collect()
 }
 
 /// So many per second.
@@ -85,6 +109,23 @@ mod tests {
         assert_eq!(percentile(&values, 100), Some(200.0));
         assert_eq!(percentile(&[3.0], 99), Some(3.0));
         assert_eq!(percentile(&[], 99), None);
+    }
+
+    #[test]
+    fn a_thread_is_charged_for_its_work_under_its_name() {
+        let before = thread_times();
+        let (working, done) =
+            (std::thread::Builder::new().name("worker".to_owned()), std::sync::mpsc::channel());
+        let (told, (_hold, held)) = (done.0, std::sync::mpsc::channel::<()>());
+        let thread = working.spawn(move || {
+            std::hint::black_box((0..20_000_000u64).fold(0, |sum, n| std::hint::black_box(sum ^ n)));
+            told.send(()).ok();
+            held.recv().ok();
+        });
+        done.1.recv().expect("the work is done");
+        assert!(since(&before).get("worker").is_some_and(|used| !used.is_zero()));
+        drop(_hold);
+        thread.expect("it was started").join().expect("no panic");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) struct Bench {
 pub(crate) struct Setup {
     /// Small sizes: to see that everything works, not to learn anything.
     pub(crate) quick: bool,
+    /// How often each thing is measured, if somebody said so.
+    pub(crate) runs: Option<u64>,
     /// An empty directory of its own, on a real disk.
     pub(crate) directory: PathBuf,
 }
@@ -48,6 +50,11 @@ impl Setup {
     /// One size, or the smaller one.
     pub(crate) const fn size(&self, full: u64, quick: u64) -> u64 {
         if self.quick { quick } else { full }
+    }
+
+    /// How often each thing is measured: as somebody said, else so often, or once when sizes are small.
+    pub(crate) fn runs(&self, full: u64) -> u64 {
+        self.runs.unwrap_or(self.size(full, 1)).max(1)
     }
 }
 
@@ -89,6 +96,7 @@ impl Bench {
         if setup.quick {
             command.arg("--quick");
         }
+        command.args(setup.runs.iter().flat_map(|runs| ["--runs".to_owned(), runs.to_string()]));
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
         if output.status.code() == Some(i32::from(TOO_LONG)) {
             return Err(format!("it took longer than {} s", self.seconds_max).into());

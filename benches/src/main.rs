@@ -1,6 +1,7 @@
 //! `holdfast-bench`: measures rows of a table, each next to a peer in the same run, and says which goals are met.
 
 mod group;
+mod kafka;
 mod page;
 mod processes;
 mod row;
@@ -21,15 +22,16 @@ use row::Row;
 static COUNTING: Counting = Counting;
 
 /// Every group there is.
-const GROUPS: &[Group] = &[spine::SPINE];
+const GROUPS: &[Group] = &[spine::SPINE, kafka::KAFKA];
 
 const USAGE: &str = "\
-holdfast-bench GROUP [--json] [--only ROW] [--quick] [--markdown FILE] [--dir DIR]
+holdfast-bench GROUP [--json] [--only ROW] [--quick] [--runs N] [--markdown FILE] [--dir DIR]
 
-  GROUP            spine
+  GROUP            spine or kafka
   --json           one JSON object per row on standard output instead of a table
   --only ROW       only rows whose names begin so
   --quick          small sizes: shows that everything works, measures nothing worth telling
+  --runs N         how often each thing is measured; the median counts
   --markdown FILE  also write the group's section of this page
   --dir DIR        where to write; must lie on the disk to be measured (default: the directory for temporary files)
 
@@ -43,6 +45,7 @@ struct Options {
     json: bool,
     only: Option<String>,
     quick: bool,
+    runs: Option<u64>,
     markdown: Option<PathBuf>,
     directory: Option<PathBuf>,
     /// Group and name of the one bench that this process is there to measure.
@@ -71,6 +74,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
         match arg.as_str() {
             "--json" => options.json = true,
             "--quick" => options.quick = true,
+            "--runs" => options.runs = Some(args.next()?.parse().ok().filter(|runs| *runs > 0)?),
             "--only" => options.only = Some(args.next()?),
             "--markdown" => options.markdown = Some(args.next()?.into()),
             "--dir" => options.directory = Some(args.next()?.into()),
@@ -85,7 +89,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Option<Options> {
 
 fn run(options: &Options) -> Result<ExitCode> {
     let directory = options.directory.clone().unwrap_or_else(std::env::temp_dir);
-    let setup = Setup { quick: options.quick, directory };
+    let setup = Setup { quick: options.quick, runs: options.runs, directory };
     if options.write_recovery {
         spine::recovery::write_and_wait(&setup)?;
         return Ok(ExitCode::SUCCESS);
@@ -118,7 +122,7 @@ fn run_group(group: &Group, options: &Options, setup: &Setup) -> Result<ExitCode
         writeln!(io::stderr(), "holdfast-bench: measuring {} ...", bench.name)?;
         std::fs::create_dir_all(&setup.directory)?;
         let own = tempfile::tempdir_in(&setup.directory)?;
-        let apart = Setup { quick: setup.quick, directory: own.path().to_owned() };
+        let apart = Setup { quick: setup.quick, runs: setup.runs, directory: own.path().to_owned() };
         let mut measured = bench.run_apart(group.name, &apart);
         measured.retain(|row| only.is_none_or(|only| row.row.starts_with(only)));
         if options.json {
@@ -178,5 +182,7 @@ mod tests {
         assert!(parse(&["spine", "kafka"]).is_none());
         assert!(parse(&["spine", "--fast"]).is_none());
         assert!(parse(&["spine", "--only"]).is_none());
+        assert!(parse(&["kafka", "--runs", "5"]).is_some_and(|options| options.runs == Some(5)));
+        assert!(parse(&["kafka", "--runs", "0"]).is_none());
     }
 }

@@ -16,7 +16,7 @@ use holdfast_log::{
     AppendError, Doorbell, EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, StreamId, doorbell,
 };
 
-use crate::clock::process_cpu;
+use crate::clock::{process_cpu, since, thread_times};
 
 /// What may go wrong while something is measured.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -201,7 +201,7 @@ impl Pipeline {
         // The thread's own times end with it, so it takes them along.
         let (flow, consumer) = reading.join().map_err(|_| "the consumer panicked")??;
         let wall = start.elapsed();
-        let mut times = subtract(&thread_times(), &threads);
+        let mut times = since(&threads);
         times.insert("consumer".to_owned(), consumer);
         let command_bytes = records.iter().map(|record| record.len() as u64).sum();
         Ok(Flow { wall, cpu: process_cpu().saturating_sub(cpu), threads: times, command_bytes, ..flow })
@@ -258,28 +258,6 @@ impl Reader {
         }
         Ok((flow, crate::clock::thread_cpu()))
     }
-}
-
-/// Processor time of every thread of this process, by name.
-fn thread_times() -> BTreeMap<String, Duration> {
-    let mut times = BTreeMap::new();
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return times };
-    for task in tasks.flatten() {
-        let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
-        let nanos = read("schedstat").split_whitespace().next().and_then(|nanos| nanos.parse().ok());
-        *times.entry(read("comm").trim().to_owned()).or_default() += Duration::from_nanos(nanos.unwrap_or(0));
-    }
-    times
-}
-
-fn subtract(
-    after: &BTreeMap<String, Duration>,
-    before: &BTreeMap<String, Duration>,
-) -> BTreeMap<String, Duration> {
-    let spent = after.iter().map(|(name, time)| {
-        (name.clone(), time.saturating_sub(before.get(name).copied().unwrap_or_default()))
-    });
-    spent.filter(|(_, time)| !time.is_zero()).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,15 @@ pub(crate) fn sibling(name: &str) -> Result<PathBuf> {
     }
 }
 
+/// Processor time that the threads of a process have used, in steps of 10 ms.
+pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
+    let (user, system) = ticks(11).zip(ticks(12)).ok_or("no processor time in its stat")?;
+    Ok(Duration::from_millis(10 * (user + system)))
+}
+
 /// A program that runs until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -75,6 +85,19 @@ impl Running {
         Err(format!("{} ended without saying what was waited for", self.name).into())
     }
 
+    /// The lines it prints, as they come.
+    pub(crate) fn lines(&mut self) -> Result<Receiver<String>> {
+        let out = self.child.stdout.take().ok_or("its output was read before")?;
+        let (lines, received) = channel();
+        // It reads on when nobody listens any more, so that the program never waits for somebody to.
+        std::thread::spawn(move || {
+            BufReader::new(out).lines().map_while(std::io::Result::ok).for_each(|line| {
+                lines.send(line).ok();
+            });
+        });
+        Ok(received)
+    }
+
     /// Kills it as `kill -9` does.
     pub(crate) fn kill(mut self) -> Result<()> {
         self.child.kill()?;
@@ -84,11 +107,7 @@ impl Running {
 
     /// Processor time that its threads have used, in steps of 10 ms.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
-        let (user, system) = ticks(11).zip(ticks(12)).ok_or("no processor time in its stat")?;
-        Ok(Duration::from_millis(10 * (user + system)))
+        cpu_of(self.child.id())
     }
 
     /// Whether it has ended by itself.

@@ -103,7 +103,7 @@ impl Measured {
         self
     }
 
-    /// The row; all of the goals must be met.
+    /// The row; all of the goals must be met. Without one the row is only reported.
     pub(crate) fn goals(self, goals: &[Goal]) -> Row {
         let peer_value = self.peer.map(|(_, value)| value);
         let met = self.proven && goals.iter().all(|goal| goal.is_met(self.value, peer_value));
@@ -115,7 +115,7 @@ impl Measured {
             peer: self.peer.map(|(name, _)| name.to_owned()),
             peer_value: peer_value.map(rounded),
             ratio: peer_value.filter(|peer| *peer != 0.0).map(|peer| rounded(self.value / peer)),
-            goal: texts.join(" and "),
+            goal: if texts.is_empty() { "reported".to_owned() } else { texts.join(" and ") },
             met,
             detail: self.detail,
             error: None,

@@ -55,7 +55,8 @@ fn a_row_that_cannot_be_measured_says_why_and_the_end_is_1() {
 
 #[test]
 fn what_is_unknown_is_refused_with_2() {
-    for arguments in [&["spine", "--only", "nothing_is_called_so"][..], &["kafka"], &["spine", "--what"], &[]]
+    for arguments in
+        [&["spine", "--only", "nothing_is_called_so"][..], &["no_group"], &["spine", "--what"], &[]]
     {
         assert_eq!(bench(built(), arguments).status.code(), Some(2), "{arguments:?}");
     }
