@@ -21,6 +21,9 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(90);
 /// A process that is told that another has its name ends within so long.
 const TWINS_WITHIN: Duration = Duration::from_secs(60);
 
+/// A run of so many seconds is a long one.
+pub(super) const LONG_S: u64 = 300;
+
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FaultClass {
@@ -64,16 +67,17 @@ pub(super) struct Chaos<'a> {
 }
 
 impl Chaos<'_> {
-    /// Each class alone, kills again and again for most of the time and the slow ones once; then all mixed for as long as
-    /// is left.
+    /// Each class alone, kills again and again for a part of the time and the slow ones once or, in a long run, three
+    /// times; then all mixed for as long as is left.
     pub(super) fn run(&mut self, classes: &[FaultClass], seconds: u64) -> Result<(), RunError> {
         let begun = Instant::now();
         let whole = Duration::from_secs(seconds);
         let is_kill = |it: &&FaultClass| matches!(it, FaultClass::Kill(..));
         let (kills, slow): (Vec<FaultClass>, Vec<FaultClass>) = classes.iter().partition(is_kill);
+        let (part, times) = if seconds < LONG_S { (whole * 2 / 3, 1) } else { (whole / 3, 3) };
         let kinds = u32::try_from(kills.len()).unwrap_or(1);
         for (class, nth) in kills.into_iter().zip(1..) {
-            let until = whole * 2 / 3 * nth / kinds;
+            let until = part * nth / kinds;
             self.phase(&class.name());
             // Once at least, however short the run is.
             loop {
@@ -85,7 +89,9 @@ impl Chaos<'_> {
         }
         for class in slow {
             self.phase(&class.name());
-            self.once(class)?;
+            for _ in 0..times {
+                self.once(class)?;
+            }
         }
         self.phase("mixed");
         while begun.elapsed() < whole {
@@ -123,8 +129,19 @@ impl Chaos<'_> {
         self.rng.choice(here)
     }
 
+    /// A sequencer that owns something, if one says so.
+    fn pick_owner(&mut self, role: Role) -> Option<usize> {
+        let owns = |member: &Member| member.partitions().iter().any(|it| it["assignment"] == "active");
+        let owners: Vec<usize> = (0..self.members.len())
+            .filter(|at| self.members[*at].role == role && owns(&self.members[*at]))
+            .collect();
+        self.rng.choice(owners).or_else(|| self.pick(role))
+    }
+
     fn kill(&mut self, role: Role, moment: Moment) -> Result<(), RunError> {
-        let Some(at) = self.pick(role) else { return Ok(()) };
+        // Now and then one that stands by.
+        let picked = if self.rng.u8(..) < 200 { self.pick_owner(role) } else { self.pick(role) };
+        let Some(at) = picked else { return Ok(()) };
         let checkpoints: PathBuf = self.members[at].data.join("checkpoints");
         let log = self.kafka.map(|it| it.log.as_ref());
         moment.wait(&self.client.recorder, &checkpoints, log, &mut self.rng);
@@ -135,7 +152,7 @@ impl Chaos<'_> {
     }
 
     fn pause(&mut self, role: Role, ms: u64) {
-        let Some(at) = self.pick(role) else { return };
+        let Some(at) = self.pick_owner(role) else { return };
         self.members[at].pause();
         std::thread::sleep(Duration::from_millis(ms));
         self.members[at].resume();
@@ -155,7 +172,7 @@ impl Chaos<'_> {
     /// Starts a second process under the name that one has in the group. The group lets the second in and tells the first
     /// when it next asks; until then both own the same partitions.
     fn double(&mut self) -> Result<(), RunError> {
-        let (Some(kafka), Some(at)) = (self.kafka, self.pick(Role::Sequencer)) else { return Ok(()) };
+        let (Some(kafka), Some(at)) = (self.kafka, self.pick_owner(Role::Sequencer)) else { return Ok(()) };
         let mut twin = kafka.twin(&self.members[at])?;
         twin.start()?;
         twin.wait_until_ready()?;

@@ -10,7 +10,7 @@ use holdfast_kafka_kit::{Brokers, Options};
 use holdfast_log::kafka::{KafkaConfig, KafkaLog, KafkaLogOptions, lookup, topics};
 use holdfast_log::{OrderedLog, Topic};
 
-use super::chaos::{FaultClass, Which};
+use super::chaos::{FaultClass, LONG_S, Which};
 use super::client::Targets;
 use super::commands::{CommandLine, Common, SESSION_MS, Where, settings};
 use super::disk::SmallDisk;
@@ -88,7 +88,7 @@ fn minimums(config: &RunConfig) -> Minimums {
         acks: config.seconds * config.rate / 20,
         unknowns: 1,
         duplicate_outputs: 1,
-        zombie_overlaps: u64::from(config.seconds >= 300),
+        zombie_overlaps: u64::from(config.seconds >= LONG_S),
         expiries: 10,
         sold_out: 10,
         replays: 10,

@@ -162,14 +162,7 @@ impl Stage<'_> {
 fn end_of(member: &mut Member) -> End {
     let deadline = Instant::now() + DECIDED_WITHIN;
     while Instant::now() < deadline && !member.has_ended() {
-        let Some(address) = member.address else { return End::Neither };
-        let status: Value = ureq::get(format!("http://{address}/status"))
-            .call()
-            .ok()
-            .and_then(|it| it.into_body().read_to_string().ok())
-            .and_then(|it| serde_json::from_str(&it).ok())
-            .unwrap_or_default();
-        let partitions = status["partitions"].as_array().cloned().unwrap_or_default();
+        let partitions = member.partitions();
         let stopped = partitions.iter().find_map(|it| it["stopped"]["reason"].as_str());
         if let Some(reason) = stopped {
             return End::Stopped(reason.to_owned());

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::RunError;
 use super::client::Targets;
@@ -157,6 +158,16 @@ impl Member {
     /// Whether it has ended by itself.
     pub(super) fn has_ended(&mut self) -> bool {
         self.process.as_mut().is_some_and(|it| it.ended().is_some())
+    }
+
+    /// What its status page says of its partitions. Nothing if it does not answer.
+    pub(super) fn partitions(&self) -> Vec<Value> {
+        let Some(address) = self.address.filter(|_| self.process.is_some()) else { return Vec::new() };
+        let agent = ureq::Agent::config_builder().timeout_global(Some(TELL_WITHIN)).build().new_agent();
+        let page = agent.get(format!("http://{address}/status")).call().ok();
+        let text = page.and_then(|it| it.into_body().read_to_string().ok()).unwrap_or_default();
+        let status: Value = serde_json::from_str(&text).unwrap_or_default();
+        status["partitions"].as_array().cloned().unwrap_or_default()
     }
 
     /// Writes down the digests it tells, if it does.
