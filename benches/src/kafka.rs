@@ -5,13 +5,18 @@ mod broker;
 mod broker_loss;
 mod decided;
 mod hops;
+mod http;
 mod latency;
 mod ours;
 mod passthrough;
 mod producing;
+mod roles;
 mod schedule;
+mod soak;
 mod streams;
+mod takeover;
 mod throughput;
+mod trickle;
 
 use crate::group::{Bench, Group};
 

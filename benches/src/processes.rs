@@ -51,6 +51,12 @@ pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis(10 * (user + system)))
 }
 
+/// The anonymous memory in a `smaps_rollup`.
+fn anonymous_bytes(rollup: &str) -> Option<u64> {
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+}
+
 /// A program that runs until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -110,6 +116,12 @@ impl Running {
         cpu_of(self.child.id())
     }
 
+    /// Memory of its own that it has in use, in bytes: what nobody else has, and no pages of files.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
+        anonymous_bytes(&rollup).ok_or_else(|| "its memory is not told".into())
+    }
+
     /// Whether it has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
@@ -145,4 +157,21 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         return Err(format!("{name} ended with {status}: {}", said.trim()).into());
     }
     Ok(String::from_utf8(stdout)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_what_the_system_says() {
+        let rollup =
+            "00400000-7fff ---p 0 00:00 0 [rollup]\nRss: 9000 kB\nAnonymous:    1234 kB\nSwap: 0 kB\n";
+        assert_eq!(anonymous_bytes(rollup), Some(1_234 << 10));
+        assert_eq!(anonymous_bytes("Rss: 9000 kB\n"), None);
+        assert!(
+            std::fs::read_to_string("/proc/self/smaps_rollup")
+                .is_ok_and(|own| anonymous_bytes(&own).is_some())
+        );
+    }
 }
