@@ -51,9 +51,9 @@ pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis(10 * (user + system)))
 }
 
-/// The anonymous memory in a `smaps_rollup`.
-fn anonymous_bytes(rollup: &str) -> Option<u64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
+/// The resident memory in the `status` of a process.
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
 }
 
@@ -97,9 +97,9 @@ impl Running {
         let (lines, received) = channel();
         // It reads on when nobody listens any more, so that the program never waits for somebody to.
         std::thread::spawn(move || {
-            BufReader::new(out).lines().map_while(std::io::Result::ok).for_each(|line| {
+            for line in BufReader::new(out).lines().map_while(std::io::Result::ok) {
                 lines.send(line).ok();
-            });
+            }
         });
         Ok(received)
     }
@@ -116,10 +116,10 @@ impl Running {
         cpu_of(self.child.id())
     }
 
-    /// Memory of its own that it has in use, in bytes: what nobody else has, and no pages of files.
+    /// Memory that it has in use (RSS), in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
-        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
-        anonymous_bytes(&rollup).ok_or_else(|| "its memory is not told".into())
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        resident_bytes(&status).ok_or_else(|| "its memory is not told".into())
     }
 
     /// Whether it has ended by itself.
@@ -165,13 +165,9 @@ mod tests {
 
     #[test]
     fn memory_is_read_from_what_the_system_says() {
-        let rollup =
-            "00400000-7fff ---p 0 00:00 0 [rollup]\nRss: 9000 kB\nAnonymous:    1234 kB\nSwap: 0 kB\n";
-        assert_eq!(anonymous_bytes(rollup), Some(1_234 << 10));
-        assert_eq!(anonymous_bytes("Rss: 9000 kB\n"), None);
-        assert!(
-            std::fs::read_to_string("/proc/self/smaps_rollup")
-                .is_ok_and(|own| anonymous_bytes(&own).is_some())
-        );
+        assert_eq!(resident_bytes("Name:\tx\nVmHWM:\t 9000 kB\nVmRSS:\t    1234 kB\n"), Some(1_234 << 10));
+        assert_eq!(resident_bytes("Name:\tx\n"), None);
+        let own = std::fs::read_to_string("/proc/self/status").expect("the system says");
+        assert!(resident_bytes(&own).is_some_and(|bytes| bytes > 0));
     }
 }

@@ -66,12 +66,17 @@ impl Server {
         Ok(output(command.env_remove("HOLDFAST_CONFIG"))?.trim().to_owned())
     }
 
-    /// Brings so many units and opens a sale without a limit per customer.
+    /// Brings so many units and opens a sale without a limit per customer, with holds of ten minutes.
     pub(crate) fn open_sale(&self, units: u64) -> Result<()> {
+        self.open_sale_with(units, 600_000)
+    }
+
+    /// The same with holds of so many milliseconds.
+    pub(crate) fn open_sale_with(&self, units: u64, hold_ttl_ms: u64) -> Result<()> {
         let admin = self.token("operator", Some("admin"))?;
         let mut client = Client::connect(self.address)?;
         let stock = format!(r#"{{"on_hand":{units},"reason":"bench"}}"#);
-        let terms = format!(r#"{{"skus":["{SKU}"],"hold_ttl_ms":600000}}"#);
+        let terms = format!(r#"{{"skus":["{SKU}"],"hold_ttl_ms":{hold_ttl_ms}}}"#);
         let steps = [
             ("PUT", format!("/v1/admin/skus/{SKU}/stock"), stock.as_str()),
             ("PUT", "/v1/admin/sales/bench".to_owned(), terms.as_str()),
@@ -134,7 +139,7 @@ impl Server {
         self.running.kill()
     }
 
-    /// Memory of its own that it has in use, in bytes.
+    /// Memory that it has in use (RSS), in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
         self.running.memory()
     }

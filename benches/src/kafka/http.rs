@@ -5,7 +5,7 @@ use holdfast_benches::clock::median;
 use holdfast_benches::pipeline::Result;
 
 use super::broker::Broker;
-use super::roles::{Cluster, Standby, owns};
+use super::roles::{Cluster, Roles, owns};
 use crate::group::Setup;
 use crate::row::{Measured, Row};
 use crate::server::Server;
@@ -60,7 +60,7 @@ fn rows(names: [&'static str; 2], kafka: &[Load], embedded: &[Load]) -> [Row; 2]
 
 pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let (broker, seconds) = (Broker::start()?, setup.size(6, 1));
-    let cluster = Cluster::make(&broker, &setup.directory, "http", Standby::None, 0)?;
+    let cluster = Cluster::make(&broker, &setup.directory, "http", Roles::default())?;
     let sequencer = cluster.sequencer("sequencer")?;
     sequencer.wait_until("the sequencer to decide", owns)?;
     let mut kafka = Side::new(cluster.intake("intake")?, setup, "kafka-load")?;

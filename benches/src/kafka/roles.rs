@@ -20,6 +20,22 @@ pub(crate) enum Standby {
     None,
 }
 
+/// What roles are told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Roles {
+    pub(crate) standby: Standby,
+    /// Ids and holds to expect, as an operator says before a sale.
+    pub(crate) room: u64,
+    /// How often a checkpoint goes to the archive.
+    pub(crate) ship_every_ms: u64,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self { standby: Standby::None, room: 0, ship_every_ms: 60_000 }
+    }
+}
+
 /// The topics of one log, and the settings of the roles on it.
 pub(crate) struct Cluster<'a> {
     broker: &'a Broker,
@@ -29,14 +45,9 @@ pub(crate) struct Cluster<'a> {
 }
 
 impl<'a> Cluster<'a> {
-    /// Makes topics of one partition. Roles are told to expect so many ids, as an operator does before a sale.
-    pub(crate) fn make(
-        broker: &'a Broker,
-        directory: &Path,
-        name: &str,
-        standby: Standby,
-        room: u64,
-    ) -> Result<Self> {
+    /// Makes topics of one partition.
+    pub(crate) fn make(broker: &'a Broker, directory: &Path, name: &str, roles: Roles) -> Result<Self> {
+        let Roles { standby, room, ship_every_ms } = roles;
         let directory = directory.join(name);
         let archive = directory.join("archive");
         std::fs::create_dir_all(&archive)?;
@@ -44,7 +55,7 @@ impl<'a> Cluster<'a> {
         let text = format!(
             "[kafka]\nbootstrap = \"{}\"\ntopic_prefix = \"{prefix}\"\nprofile = \"single\"\n\n[sequencer]\nstandby = {}\n\
              room_for_ids = {room}\nroom_for_holds = {room}\n\n[roles]\nsession_timeout_ms = {SESSION_TIMEOUT_MS}\n\
-             ship_every_ms = 1000\narchive = \"{}\"\n",
+             ship_every_ms = {ship_every_ms}\narchive = \"{}\"\n",
             broker.bootstrap(),
             standby == Standby::Warm,
             archive.display(),

@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use holdfast_benches::pipeline::Result;
+use holdfast_contracts::command::{BatchBuilder, Command};
+use holdfast_contracts::{IntakeId, RequestTag};
 
 use super::broker::Broker;
-use super::roles::{Cluster, Standby, owns};
+use super::producing::Counting;
+use super::roles::{Cluster, Roles, owns};
 use crate::group::Setup;
 use crate::row::{Goal, Measured, Row};
 use crate::server::{BODY, Client, Server, head};
@@ -17,6 +20,9 @@ pub(crate) const ROWS: &[&str] = &["kafka_soak_sequencer", "kafka_soak_intake", 
 /// Requests per second.
 const RATE: u64 = 20_000;
 const CONNECTIONS: u32 = 64;
+/// Ids are forgotten and holds end so soon that as many go as come before the first minute is over.
+const DEDUPE_WINDOW_MS: u64 = 20_000;
+const HOLD_TTL_MS: u64 = 10_000;
 /// Memory is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What memory may differ by, in percent.
@@ -34,6 +40,20 @@ fn drift_percent(values: &[u64]) -> f64 {
     let Some(first) = values.first().map(|first| *first as f64) else { return f64::INFINITY };
     let off = values.iter().map(|value| (*value as f64 - first).abs());
     off.fold(0.0, f64::max) / first.max(1.0) * 100.0
+}
+
+/// Writes the rule that says how long ids are remembered.
+fn forget_soon(broker: &Broker, commands: &str) -> Result<()> {
+    let mut rules = BatchBuilder::default();
+    rules.start(IntakeId(0), RequestTag(0));
+    rules.push(&Command::ActivateRules {
+        version: 2,
+        dedupe_window_ms: DEDUPE_WINDOW_MS,
+        work_per_record_max: 0,
+    });
+    let producer = Counting::quiet(broker)?;
+    producer.send(commands, None, rules.bytes())?;
+    producer.drain()
 }
 
 /// Asks on one connection whenever a request is due, until told to stop. An answer that is late delays the next request
@@ -92,12 +112,12 @@ fn load(sequencer: &Server, intake: &Server, time: Duration) -> Result<(Vec<Samp
 pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let broker = Broker::start()?;
     let seconds = setup.size(300, 10);
-    // Every id is remembered, so there must be room for all, as an operator tells it before a sale.
-    let cluster = Cluster::make(&broker, &setup.directory, "soak", Standby::None, RATE * seconds)?;
+    let cluster = Cluster::make(&broker, &setup.directory, "soak", Roles::default())?;
     let sequencer = cluster.sequencer("sequencer")?;
     sequencer.wait_until("the sequencer to decide", owns)?;
     let intake = cluster.intake("intake")?;
-    intake.open_sale(UNITS)?;
+    forget_soon(&broker, &cluster.commands())?;
+    intake.open_sale_with(UNITS, HOLD_TTL_MS)?;
     let (samples, answered) = load(&sequencer, &intake, Duration::from_secs(seconds))?;
     let warm = samples.len() * usize::try_from(setup.size(60, 2))? / usize::try_from(seconds)?;
     let samples = samples.get(warm..).unwrap_or_default();
@@ -108,6 +128,8 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
             .with("mib_after_the_first_minute", mib(bytes.first()))
             .with("mib_at_the_end", mib(bytes.last()))
             .with("seconds", seconds)
+            .with("ids_are_remembered_for_ms", DEDUPE_WINDOW_MS)
+            .with("holds_last_ms", HOLD_TTL_MS)
             .goals(&[Goal::AtMost(FLAT_PERCENT)])
     };
     let rate = Measured::new(ROWS[2], answered as f64 / seconds as f64, "answers of 201 per second")

@@ -10,7 +10,7 @@ use holdfast_benches::work::{Kind, Work};
 
 use super::broker::Broker;
 use super::producing::Counting;
-use super::roles::{Cluster, SESSION_TIMEOUT_MS, Standby, owns, stands_by};
+use super::roles::{Cluster, Roles, SESSION_TIMEOUT_MS, Standby, owns, stands_by};
 use super::trickle::Trickle;
 use crate::group::Setup;
 use crate::row::{Goal, Measured, Row};
@@ -35,8 +35,9 @@ pub(crate) struct Takeover {
 }
 
 impl Takeover {
+    /// As exactly as the other one was asked.
     pub(crate) fn after_detection_s(&self) -> f64 {
-        (self.total_s - self.detection_s).max(0.0)
+        (self.total_s - self.detection_s).max(ASK_EVERY.as_secs_f64())
     }
 }
 
@@ -61,7 +62,7 @@ fn remember(
     }
     producer.drain()?;
     owner.wait_until("the ids to be remembered", |it| {
-        it["applied"].as_u64().is_some_and(|applied| applied >= records) && owns(it)
+        it["durable"].as_u64().is_some_and(|durable| durable >= records) && owns(it)
     })?;
     Ok(records)
 }
@@ -98,7 +99,8 @@ pub(crate) fn run(
     kills: u64,
 ) -> Result<Vec<Takeover>> {
     let name = if standby == Standby::Warm { "standby" } else { "archive" };
-    let cluster = Cluster::make(broker, directory, name, standby, ids + ids / 10)?;
+    let roles = Roles { standby, room: ids + ids / 10, ship_every_ms: 1_000 };
+    let cluster = Cluster::make(broker, directory, name, roles)?;
     let mut work = Work::new(kind, 1);
     let mut owner = cluster.sequencer("a")?;
     owner.wait_until("the first sequencer to decide", owns)?;
