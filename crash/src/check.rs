@@ -37,6 +37,9 @@ pub fn check(evidence: &Evidence) -> Verdict {
     if !evidence.settings.settled {
         findings.unmet("the run was not healed and quiet when its evidence was collected");
     }
+    for who in &evidence.settings.unclean {
+        findings.unmet(format!("{who} did not end in good order when it was asked to"));
+    }
     if evidence.settings.partitions == 0 {
         findings.unmet("the settings name no partitions");
     }

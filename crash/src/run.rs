@@ -233,11 +233,8 @@ impl Stage {
         for _ in 0..3 {
             self.members.iter().for_each(Member::tell_digests);
         }
-        let unclean: Vec<String> =
-            self.members.iter_mut().filter_map(|it| (!it.end()).then(|| it.name.clone())).collect();
-        if !unclean.is_empty() {
-            return Err(RunError::Failed(format!("{} did not end in good order", unclean.join(", "))));
-        }
+        let unclean = self.members.iter_mut().filter_map(|it| (!it.end()).then(|| it.name.clone()));
+        self.settings.unclean = unclean.collect();
         match &self.kept {
             Kept::Embedded(log) => embedded::dump(log, &self.evidence)?,
             Kept::Kafka(kafka) => {

@@ -191,7 +191,7 @@ fn a_frozen_broker_fills_the_queue_and_a_thawed_one_empties_it() {
 fn a_silent_broker_interrupts_and_a_resumed_stream_goes_on() {
     let brokers = Arc::new(Brokers::start(Options::default()));
     let mut topics = Topics::new(Arc::clone(&brokers), 2);
-    topics.config.producer.insert("delivery.timeout.ms".to_owned(), "1500".to_owned());
+    topics.config.producer.insert("delivery.timeout.ms".to_owned(), "5000".to_owned());
     let log = topics.open();
     settle(&append(&log, DECISIONS, &numbered(0)));
     let frozen = Frozen::new(&brokers);
@@ -226,6 +226,26 @@ fn a_silent_broker_interrupts_and_a_resumed_stream_goes_on() {
     }
     // The silence may have been long enough for this one too.
     assert!(beside.wait(PATIENCE).is_some());
+}
+
+#[test]
+fn a_fetch_that_stalls_is_begun_anew() {
+    let brokers = Arc::new(Brokers::start(Options::default()));
+    let mut topics = Topics::new(Arc::clone(&brokers), 1);
+    topics.options.stall_timeout = Duration::from_millis(300);
+    let log = topics.open();
+    settle(&append(&log, COMMANDS, &numbered(0)));
+    let frozen = Frozen::new(&brokers);
+    // The record is known to be there, and nobody sends it.
+    let (bell, mut listener) = doorbell();
+    let _subscription = log.subscribe(COMMANDS, bell.waker());
+    log.read(COMMANDS, Offset(0), 1000, &mut Vec::new()).unwrap();
+    while log.stats().consumer_rebuilds == 0 {
+        assert!(listener.wait_until(Instant::now() + PATIENCE), "nobody noticed");
+    }
+    drop(frozen);
+    let records = read_until(&log, COMMANDS, 0, |records| records.len() == 1);
+    assert_eq!(number(&records[0]), 0);
 }
 
 #[test]
@@ -328,6 +348,49 @@ fn readers_at_many_places_all_get_everything() {
             });
         }
     });
+}
+
+#[test]
+fn what_was_trimmed_behind_a_reader_does_not_stop_it() {
+    let mut topics = Topics::new(Brokers::shared(), 1);
+    let trimmer = topics.open();
+    // Fetches hardly anything ahead, so that it is stopped by what the other one trims.
+    let small = [
+        ("queued.min.messages", "1"),
+        ("queued.max.messages.kbytes", "1"),
+        ("fetch.message.max.bytes", "1000"),
+    ];
+    topics.config.consumer.extend(small.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    let log = topics.open();
+    for _ in 0..50 {
+        settle(&append(&trimmer, COMMANDS, &vec![1; 5000].into()));
+    }
+    assert_eq!(read_until(&log, COMMANDS, 0, |records| !records.is_empty())[0].offset, Offset(0));
+    trimmer.trim(COMMANDS, Offset(30)).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while trimmer.refresh(COMMANDS).unwrap().low < Offset(30) {
+        assert!(Instant::now() < deadline, "nothing is trimmed");
+    }
+    let (bell, mut listener) = doorbell();
+    let _subscription = log.subscribe(COMMANDS, bell.waker());
+    for from in (35..50).rev() {
+        let mut out = Vec::new();
+        while out.is_empty() {
+            log.read(COMMANDS, Offset(from), 0, &mut out).unwrap();
+            assert!(
+                !out.is_empty() || listener.wait_until(Instant::now() + PATIENCE),
+                "nothing came at {from}"
+            );
+        }
+        assert_eq!(out[0].offset, Offset(from));
+    }
+    let gone = log.read(COMMANDS, Offset(20), 0, &mut Vec::new());
+    let gone = if gone.is_ok() {
+        log.refresh(COMMANDS).and(log.read(COMMANDS, Offset(20), 0, &mut Vec::new()))
+    } else {
+        gone
+    };
+    assert!(matches!(gone, Err(ReadError::Trimmed { low: Offset(30) })), "{gone:?}");
 }
 
 #[test]

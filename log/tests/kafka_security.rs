@@ -91,8 +91,8 @@ fn letter() -> DeadLetter {
     }
 }
 
-fn assert_not_allowed<T: std::fmt::Debug>(what: &str, outcome: Result<T, KafkaError>) {
-    let Err(KafkaError::NotAllowed { reason, .. }) = &outcome else { panic!("{what}: {outcome:?}") };
+fn assert_not_allowed<T: std::fmt::Debug>(what: &str, outcome: &Result<T, KafkaError>) {
+    let Err(KafkaError::NotAllowed { reason, .. }) = outcome else { panic!("{what}: {outcome:?}") };
     assert!(reason.to_lowercase().contains("auth"), "{what}: {reason}");
 }
 
@@ -169,8 +169,8 @@ fn each_part_may_do_what_it_is_for_and_nothing_else() {
         ["intake", "sequencer", "reader", "stranger"].map(|user| right_password(&status, user));
 
     // Nobody has a right before it is given.
-    assert_not_allowed("a stranger's look", lookup(&stranger));
-    assert_not_allowed("the sequencer without rights", lookup(&sequencer));
+    assert_not_allowed("a stranger's look", &lookup(&stranger));
+    assert_not_allowed("the sequencer without rights", &lookup(&sequencer));
     give_rights(&brokers);
 
     for (name, config) in [("intake", &intake), ("sequencer", &sequencer), ("reader", &reader)] {
@@ -178,8 +178,8 @@ fn each_part_may_do_what_it_is_for_and_nothing_else() {
         assert_eq!(topics::check(config, &spec).unwrap(), [], "{name}");
         assert_eq!(lookup(&mutual_tls(&status, name)).unwrap(), log, "{name} with its certificate");
     }
-    assert_not_allowed("a stranger's look", lookup(&stranger));
-    assert_not_allowed("a stranger's look with a certificate", lookup(&mutual_tls(&status, "stranger")));
+    assert_not_allowed("a stranger's look", &lookup(&stranger));
+    assert_not_allowed("a stranger's look with a certificate", &lookup(&mutual_tls(&status, "stranger")));
 
     // What belongs to the log is pinned by whoever works on it.
     let pins = Pins { partitions: Some(PARTITIONS), ..Pins::default() };
@@ -191,8 +191,8 @@ fn each_part_may_do_what_it_is_for_and_nothing_else() {
     letters(&sequencer).send(&letter()).unwrap();
     assert_eq!(letters(&sequencer).last_sent(PartitionId(0)).unwrap(), Some(Offset(5)));
     assert_eq!(letters(&reader).list(PartitionId(0), Offset(0), 10).unwrap()[0].letter, letter());
-    assert_not_allowed("the reader's dead letter", letters(&reader).send(&letter()));
-    assert_not_allowed("the intake's dead letter", letters(&intake).send(&letter()));
+    assert_not_allowed("the reader's dead letter", &letters(&reader).send(&letter()));
+    assert_not_allowed("the intake's dead letter", &letters(&intake).send(&letter()));
 
     // Partitions are the sequencer's.
     assert_eq!(owns_partitions(&sequencer), Ok(PARTITIONS as usize));
@@ -209,7 +209,7 @@ fn each_part_may_do_what_it_is_for_and_nothing_else() {
 
     // A topic that is missing is not made by a part of Holdfast.
     let elsewhere = KafkaConfig { topic_prefix: "secure.other.".to_owned(), ..sequencer };
-    assert_not_allowed("the sequencer's new topics", topics::create(&elsewhere, &spec));
+    assert_not_allowed("the sequencer's new topics", &topics::create(&elsewhere, &spec));
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn a_machine_that_is_behind_what_was_told_is_not_believed() {
     // It is asked before it has seen the restock that the operator was told of.
     wait_for("a question", || {
         let metrics = anybody(&one).get("/metrics").expect(200).body;
-        let waiting = metrics.lines().find_map(|it| it.strip_prefix("holdfast_intake_waiting "));
+        let waiting = metrics.lines().find_map(|it| it.strip_prefix("holdfast_intake_requests_waiting "));
         (waiting.expect("a gauge") == "1").then_some(())
     });
     drop(release);

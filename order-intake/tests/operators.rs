@@ -207,17 +207,17 @@ fn a_sale_may_have_thousands_of_skus() {
     server.admin().put("/v1/admin/sales/larger", &body).problem(400, "INVALID_REQUEST");
 }
 
-fn with_keys(machine: Option<ControlKey>, intake: Option<ControlKey>) -> Server {
+fn with_keys(machine: Option<ControlKey>, intake: Option<ControlKey>) -> Setting {
     let usual = Setting::default();
     let config = IntakeConfig { control_key: intake, ..usual.config };
-    Server::with(Setting { control_key: machine, config, ..usual })
+    Setting { control_key: machine, config, ..usual }
 }
 
 /// Ticks, rules, stock and sales go through; what somebody else writes to the log does not.
 #[test]
 fn with_a_control_key_operators_are_heard_and_others_are_not() {
     let key = ControlKey::new(&[7; 32]);
-    let server = with_keys(Some(key), Some(key));
+    let server = Server::with(with_keys(Some(key), Some(key)));
     server.sale("A1", 10, "");
     server.buyer("one").reserve("k", &line("A1", 6)).expect(201);
     let forged = Command::CloseSale { sale_id: "sale" };
@@ -252,7 +252,7 @@ fn refusals_of(log: &dyn OrderedLog, source: Offset) -> Vec<Reason> {
 fn a_partition_with_another_control_key_is_not_served() {
     let (ours, theirs) = (ControlKey::new(&[7; 32]), ControlKey::new(&[8; 32]));
     for (machine, intake) in [(Some(ours), None), (None, Some(ours)), (Some(ours), Some(theirs))] {
-        let server = with_keys(machine, intake);
+        let server = Server::half_with(with_keys(machine, intake));
         let body = r#"{"on_hand":10,"reason":"test"}"#;
         server.admin().put("/v1/admin/skus/A1/stock", body).problem(503, "UNAVAILABLE");
         server.buyer("one").reserve("k", &line("A1", 1)).problem(503, "UNAVAILABLE");

@@ -22,6 +22,8 @@ pub struct Settings {
     pub settled: bool,
     /// SKUs that buyers bought to the last unit in the end.
     pub bought_out: Vec<String>,
+    /// Processes that did not end in good order when they were asked to.
+    pub unclean: Vec<String>,
     /// Faults that could not be injected here, and why.
     pub skipped: Vec<String>,
     /// How much evidence there must be.

@@ -88,11 +88,16 @@ pub(super) struct Where {
 
 /// The settings file of one process. Checkpoints come often, so that kills hit them.
 pub(super) fn settings(common: &Common, gate: bool, instance: Option<&str>) -> String {
+    let keeps = common.kafka.is_none() || instance.is_some();
     let mut text = format!("log_level = \"info\"\npartitions = {}\n", common.partitions);
     let file = quoted(&common.id_key_file);
     let _ = write!(text, "\n[intake]\nshards = 1\ngate = {gate}\nid_key_file = {file}\n");
-    text.push_str("\n[sequencer]\ncheckpoint_after_ms = 200\ncheckpoint_after_bytes = 65536\ncheckpoint_idle_ms = 500\n");
-    text.push_str("idle_tick_ms = 250\n");
+    // Whoever keeps no checkpoints needs none.
+    let (after_ms, idle_ms) = if keeps { (200, 500) } else { (86_400_000, 86_400_000) };
+    let _ = write!(
+        text,
+        "\n[sequencer]\ncheckpoint_after_ms = {after_ms}\ncheckpoint_idle_ms = {idle_ms}\nidle_tick_ms = 250\n"
+    );
     match &common.kafka {
         None => text.push_str("\n[log]\nsegment_bytes = 16777216\n"),
         Some(kafka) => {

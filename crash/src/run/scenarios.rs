@@ -74,6 +74,10 @@ impl Stage<'_> {
         member.start()?;
         let ready = member.try_ready(DECIDED_WITHIN);
         let end = if ready { end_of(&mut member) } else { End::Neither };
+        let deadline = Instant::now() + DECIDED_WITHIN;
+        while !ready && !member.has_ended() && Instant::now() < deadline {
+            std::thread::sleep(LOOK_EVERY);
+        }
         let said = said_since(&member.talk, said_before);
         let scenario = scenario.to_owned();
         match end {

@@ -53,7 +53,7 @@ pub(crate) fn run(loaded: &Loaded, listen: SocketAddr) -> Result<(), Failure> {
     let data = DataDir::new(&config.data_dir);
     make_directory(data.root())?;
     let connected = Connected::open(loaded, &data, None, &signals)?;
-    let mut role = Role::start(loaded, &data, connected, listen)?;
+    let mut role = Role::start(loaded, &data, &connected, listen)?;
     let address = format!("http://{}", role.pages.local_addr());
     tracing::info!(address, "the sequencer runs");
     output::data(&address)?;
@@ -67,14 +67,14 @@ impl Role {
     fn start(
         loaded: &Loaded,
         data: &DataDir,
-        connected: Connected,
+        connected: &Connected,
         listen: SocketAddr,
     ) -> Result<Self, Failure> {
         let config = &loaded.config;
         let db = open_checkpoints(data)?;
         let log = connected.ordered();
         let otherwise = if config.sequencer.standby { Assignment::Standby } else { Assignment::None };
-        let machines = config.role_sequencer(&connected);
+        let machines = config.role_sequencer(connected);
         let (stores, archive, log_id) = (Arc::clone(&db), connected.archive.clone(), log.log_id());
         let sequencer = Sequencer::start_unassigned(&log, &machines, move |partition| {
             ArchivedStore::new(stores.partition(partition), archive.clone(), log_id, partition)

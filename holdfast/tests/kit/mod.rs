@@ -1,6 +1,7 @@
 //! What the tests share: data directories, runs of the binary, and a server that is ended by its own process id.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod cluster;
 pub(crate) mod offline;
 pub(crate) mod server;
 

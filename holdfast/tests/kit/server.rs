@@ -31,6 +31,11 @@ pub(crate) struct Answered {
 impl Server {
     /// Starts a server and waits until it says its address.
     pub(crate) fn start(data: &Path, arguments: &[&str]) -> Self {
+        Self::role(data, "up", arguments)
+    }
+
+    /// The same for a role of its own.
+    pub(crate) fn role(data: &Path, role: &str, arguments: &[&str]) -> Self {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -39,7 +44,7 @@ impl Server {
         let mut child = holdfast()
             .arg("--data")
             .arg(data)
-            .args(["up", "--listen", "127.0.0.1:0"])
+            .args([role, "--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -175,7 +180,13 @@ pub(crate) fn directory() -> (TempDir, PathBuf) {
 /// Runs `up` where it must not start.
 #[track_caller]
 pub(crate) fn refused(data: &Path, arguments: &[&str], exit: i32, code: &str) -> Ran {
-    let all: Vec<_> = ["up", "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
+    role_refused(data, "up", arguments, exit, code)
+}
+
+/// Runs a role where it must not start.
+#[track_caller]
+pub(crate) fn role_refused(data: &Path, role: &str, arguments: &[&str], exit: i32, code: &str) -> Ran {
+    let all: Vec<_> = [role, "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
     let mut command = holdfast();
     command.arg("--data").arg(data).args(["--output", "json"]).args(all);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();

@@ -27,7 +27,7 @@ pub(super) fn keep(shared: &Arc<Shared>, mut listener: Listener) {
         }
         for stream in &shared.streams {
             stream.wake_starving();
-            shared.counters.consumers_stalled(stream.tend_feeds(shared));
+            stream.tend_feeds(shared);
             if let Err(fault) = stream.delete_trimmed(shared, DELETE_TIMEOUT) {
                 shared.counters.remember(fault.text);
             }

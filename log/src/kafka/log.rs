@@ -24,6 +24,8 @@ use crate::{
     },
 };
 
+/// How long a closing log waits for acknowledgements, at most.
+const CLOSE_DRAIN: Duration = Duration::from_secs(30);
 /// How long a closing log waits for the clients to be gone. They may hang when a broker is away.
 const CLOSE_CLIENTS: Duration = Duration::from_secs(5);
 
@@ -83,7 +85,7 @@ impl KafkaLog {
             drop(stream.outbox());
         }
         let open = || self.shared.streams.iter().any(|stream| stream.outbox().unsettled() > 0);
-        let deadline = Instant::now() + self.shared.delivery_timeout;
+        let deadline = Instant::now() + self.shared.delivery_timeout.min(CLOSE_DRAIN);
         while open() && listener.wait_until(deadline) {}
         if open() {
             for producers in &self.shared.producers {

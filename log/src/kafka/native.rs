@@ -1,11 +1,14 @@
 //! The client library where the safe crate is too slow or says too little: handles, batches and delivery reports.
 //!
-//! Everything unsafe of the Kafka log is in this file. What leaves it is safe to use in any order: every handle keeps
+//! Everything unsafe of the Kafka log's records is in here. What leaves it is safe to use in any order: every handle keeps
 //! the client it belongs to alive, and whatever points into the library's memory is copied out or borrowed.
 #![allow(unsafe_code, reason = "batch dequeue and cached topic handles exist only in the C interface")]
 
+mod events;
+mod fetch;
+
 use std::{
-    ffi::{CStr, CString, c_char, c_int, c_void},
+    ffi::{CStr, CString, c_char, c_int},
     fmt, io,
     ptr::{self, NonNull},
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -15,7 +18,8 @@ use std::{
 
 use rdkafka::{ClientConfig, bindings as sys};
 
-use crate::port::WakerSet;
+pub(super) use events::{Event, EventQueue, Persisted, Report};
+pub(super) use fetch::{Batch, Fetch, Fetched, Room};
 
 /// What the client library answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,13 +183,6 @@ impl Client {
         let rkt = unsafe { sys::rd_kafka_topic_new(self.rk.as_ptr(), name.as_ptr(), ptr::null_mut()) };
         let rkt = NonNull::new(rkt).ok_or_else(last_fault)?;
         Ok(TopicHandle { rkt, name, client: Arc::clone(self) })
-    }
-
-    /// The queue on which a producer tells what became of its records.
-    pub(super) fn main_queue(self: &Arc<Self>) -> EventQueue {
-        // SAFETY: the client is alive, and has a main queue for as long as it is.
-        let queue = unsafe { sys::rd_kafka_queue_get_main(self.rk.as_ptr()) };
-        EventQueue { queue, client: Arc::clone(self) }
     }
 
     /// Gives up everything that is not acknowledged; each record gets its delivery report.
@@ -397,244 +394,5 @@ unsafe fn stamp(message: *const sys::rd_kafka_message_t) -> Stamp {
             Stamp::LogAppend(time)
         }
         _ => Stamp::Other,
-    }
-}
-
-/// Where a producer tells what became of its records.
-pub(super) struct EventQueue {
-    queue: *mut sys::rd_kafka_queue_t,
-    client: Arc<Client>,
-}
-
-// SAFETY: the library's functions may be called from any thread.
-unsafe impl Send for EventQueue {}
-// SAFETY: as above.
-unsafe impl Sync for EventQueue {}
-
-impl Drop for EventQueue {
-    fn drop(&mut self) {
-        // SAFETY: the handle is ours and its client is alive.
-        unsafe { sys::rd_kafka_queue_destroy(self.queue) };
-        let _last = &self.client;
-    }
-}
-
-/// What a producer has to say.
-pub(super) enum Event<'a> {
-    /// What became of records.
-    Reports(&'a [Report]),
-    /// Something went wrong with the client; when fatal, it is of no more use.
-    Error { fault: Fault, fatal: bool },
-}
-
-/// What became of one record.
-#[derive(Debug, Clone)]
-pub(super) struct Report {
-    pub(super) partition: i32,
-    pub(super) tag: u64,
-    pub(super) bytes: usize,
-    pub(super) outcome: Result<(u64, Stamp), (Fault, Persisted)>,
-}
-
-/// Whether a record that was not acknowledged is in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Persisted {
-    No,
-    Perhaps,
-}
-
-impl EventQueue {
-    /// Waits for the next event and shows it. `reports` is memory to be used again.
-    pub(super) fn poll(&self, timeout: Duration, reports: &mut Vec<Report>, show: impl FnOnce(Event<'_>)) {
-        // SAFETY: queue and client are alive.
-        let event = unsafe { sys::rd_kafka_queue_poll(self.queue, milliseconds(timeout)) };
-        if event.is_null() {
-            return;
-        }
-        // SAFETY: the event is ours until it is destroyed below.
-        match unsafe { sys::rd_kafka_event_type(event) } {
-            sys::RD_KAFKA_EVENT_DR => {
-                reports.clear();
-                // SAFETY: as above; the library returns null after the last message, and each lives as long as
-                // the event.
-                unsafe {
-                    loop {
-                        let message = sys::rd_kafka_event_message_next(event);
-                        if message.is_null() {
-                            break;
-                        }
-                        reports.push(report(message));
-                    }
-                }
-                show(Event::Reports(reports));
-            }
-            sys::RD_KAFKA_EVENT_ERROR => {
-                // SAFETY: as above; the text lives as long as the event.
-                let (fault, fatal) = unsafe {
-                    let code = sys::rd_kafka_event_error(event);
-                    let text = text_at(sys::rd_kafka_event_error_string(event)).unwrap_or_default();
-                    let code = code as i32;
-                    (
-                        Fault { code, text },
-                        sys::rd_kafka_event_error_is_fatal(event) != 0 || code == Fault::FATAL,
-                    )
-                };
-                show(Event::Error { fault, fatal });
-            }
-            _ => {}
-        }
-        // SAFETY: as above.
-        unsafe { sys::rd_kafka_event_destroy(event) };
-    }
-
-    /// Makes a waiting `poll` return.
-    pub(super) fn interrupt(&self) {
-        // SAFETY: queue and client are alive.
-        unsafe { sys::rd_kafka_queue_yield(self.queue) };
-    }
-}
-
-/// # Safety
-/// `message` is a delivery report that lives through this call.
-unsafe fn report(message: *const sys::rd_kafka_message_t) -> Report {
-    // SAFETY: the caller promises it.
-    let it = unsafe { &*message };
-    let outcome = match u64::try_from(it.offset) {
-        Ok(offset) if it.err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
-            // SAFETY: as above.
-            Ok((offset, unsafe { stamp(message) }))
-        }
-        _ => {
-            // SAFETY: as above.
-            let status = unsafe { sys::rd_kafka_message_status(message) };
-            let persisted = match status {
-                sys::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED => Persisted::No,
-                _ => Persisted::Perhaps,
-            };
-            Err((Fault::new(it.err), persisted))
-        }
-    };
-    Report { partition: it.partition, tag: it._private.addr() as u64, bytes: it.len, outcome }
-}
-
-/// A running fetch of one partition from one offset on.
-pub(super) struct Fetch {
-    queue: *mut sys::rd_kafka_queue_t,
-    topic: Arc<TopicHandle>,
-    partition: i32,
-    started: bool,
-    /// What the library's callback looks at; given back when the fetch ends.
-    wakers: *const WakerSet,
-}
-
-// SAFETY: the library's functions may be called from any thread, and so may those of the wakers.
-unsafe impl Send for Fetch {}
-
-/// Called by the library, holding the queue's lock, when something comes to an empty queue.
-unsafe extern "C" fn something_came(_: *mut sys::rd_kafka_t, wakers: *mut c_void) {
-    // SAFETY: `Fetch` keeps the wakers until this callback is taken off the queue.
-    let wakers = unsafe { &*wakers.cast_const().cast::<WakerSet>() };
-    wakers.wake_all();
-}
-
-impl Fetch {
-    /// Begins to fetch. Wakes `wakers` when something comes and nothing was there.
-    ///
-    /// The wakers run on a thread of the library and must not call it.
-    pub(super) fn start(
-        topic: &Arc<TopicHandle>,
-        partition: i32,
-        from: u64,
-        wakers: &Arc<WakerSet>,
-    ) -> Result<Self, Fault> {
-        let from = i64::try_from(from).expect("offsets fit");
-        let wakers = Arc::into_raw(Arc::clone(wakers));
-        // SAFETY: the client is alive; the wakers live until `drop` has taken them off the queue.
-        let (fetch, result) = unsafe {
-            let queue = sys::rd_kafka_queue_new(topic.client.rk.as_ptr());
-            sys::rd_kafka_queue_cb_event_enable(queue, Some(something_came), wakers.cast_mut().cast());
-            let mut fetch = Self { queue, topic: Arc::clone(topic), partition, started: false, wakers };
-            let result = sys::rd_kafka_consume_start_queue(topic.rkt.as_ptr(), partition, from, queue);
-            fetch.started = result == 0;
-            (fetch, result)
-        };
-        if result == 0 { Ok(fetch) } else { Err(last_fault()) }
-    }
-
-    /// Takes what is there, at most `count_max` messages, and waits for nothing.
-    pub(super) fn take<'a>(&mut self, count_max: usize, room: &'a mut Room) -> Batch<'a> {
-        room.0.clear();
-        room.0.reserve(count_max);
-        // SAFETY: the queue is alive and the array has the room; only `&mut self` calls this, so never two at once.
-        let count =
-            unsafe { sys::rd_kafka_consume_batch_queue(self.queue, 0, room.0.as_mut_ptr(), count_max) };
-        // SAFETY: so many were written.
-        unsafe { room.0.set_len(usize::try_from(count).unwrap_or(0)) };
-        Batch(room)
-    }
-}
-
-impl Drop for Fetch {
-    fn drop(&mut self) {
-        // SAFETY: queue, topic and client are alive. After the callback is taken off under the queue's lock nobody
-        // looks at the wakers, so the count that `start` has taken can be given back. What was never started is not
-        // stopped: it might be another fetch of the same partition.
-        unsafe {
-            sys::rd_kafka_queue_cb_event_enable(self.queue, None, ptr::null_mut());
-            if self.started {
-                sys::rd_kafka_consume_stop(self.topic.rkt.as_ptr(), self.partition);
-            }
-            sys::rd_kafka_queue_destroy(self.queue);
-            drop(Arc::from_raw(self.wakers));
-        }
-    }
-}
-
-/// Memory for a batch, to be used again.
-#[derive(Default)]
-pub(super) struct Room(Vec<*mut sys::rd_kafka_message_t>);
-
-// SAFETY: it is empty except while a `Batch` borrows it, which is not sent.
-unsafe impl Send for Room {}
-
-/// Messages taken from the library, given back when this is dropped.
-pub(super) struct Batch<'a>(&'a mut Room);
-
-/// One message of a batch.
-pub(super) enum Fetched<'a> {
-    Record { offset: u64, stamp: Stamp, payload: &'a [u8] },
-    Fault(Fault),
-}
-
-impl Batch<'_> {
-    pub(super) fn len(&self) -> usize {
-        self.0.0.len()
-    }
-
-    pub(super) fn messages(&self) -> impl Iterator<Item = Fetched<'_>> {
-        self.0.0.iter().map(|&message| {
-            // SAFETY: the messages live until this batch is dropped.
-            let it = unsafe { &*message };
-            if it.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                return Fetched::Fault(Fault::new(it.err));
-            }
-            let payload = match NonNull::new(it.payload.cast::<u8>()) {
-                // SAFETY: the library says so many bytes lie there, and they live as long as the message.
-                Some(payload) => unsafe { std::slice::from_raw_parts(payload.as_ptr(), it.len) },
-                None => &[],
-            };
-            let offset = u64::try_from(it.offset).expect("a record has an offset");
-            // SAFETY: as above.
-            Fetched::Record { offset, stamp: unsafe { stamp(message) }, payload }
-        })
-    }
-}
-
-impl Drop for Batch<'_> {
-    fn drop(&mut self) {
-        for message in self.0.0.drain(..) {
-            // SAFETY: each was taken from the library once and is given back once.
-            unsafe { sys::rd_kafka_message_destroy(message) };
-        }
     }
 }

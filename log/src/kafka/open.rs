@@ -27,12 +27,15 @@ pub struct KafkaLogOptions {
     pub unsettled_bytes_max: u64,
     /// Records that a stream keeps before [`wants_trim`](crate::OrderedLog::wants_trim) says yes.
     pub keep_records: u64,
+    /// How long fetching may bring nothing although there is something before the consumer is replaced.
+    pub stall_timeout: Duration,
     /// How long the brokers may take to answer while the log is opened.
     pub open_timeout: Duration,
 }
 
 impl KafkaLogOptions {
-    /// 32 MiB of recent records for each stream, 64 MiB in flight, everything may be trimmed, 30 s to open.
+    /// 32 MiB of recent records for each stream, 64 MiB in flight, everything may be trimmed, 10 s to stall, 30 s to
+    /// open.
     #[must_use]
     pub const fn new(log_id: LogId, layout: Layout) -> Self {
         Self {
@@ -41,6 +44,7 @@ impl KafkaLogOptions {
             tail_bytes_max: 32 << 20,
             unsettled_bytes_max: 64 << 20,
             keep_records: 0,
+            stall_timeout: Duration::from_secs(10),
             open_timeout: Duration::from_secs(30),
         }
     }
@@ -109,6 +113,7 @@ pub(super) fn open(config: &KafkaConfig, options: &KafkaLogOptions) -> Result<Ar
         undertaker,
         tail_bytes_max: options.tail_bytes_max,
         unsettled_bytes_max: options.unsettled_bytes_max,
+        stall: options.stall_timeout,
         delivery_timeout: delivery_timeout(config),
     }));
     let unreachable = |fault| unreachable(config, fault);
@@ -147,10 +152,16 @@ fn unreachable(config: &KafkaConfig, fault: Fault) -> KafkaOpenError {
     KafkaOpenError::Unreachable { bootstrap: config.bootstrap.clone(), reason: fault.text }
 }
 
+/// Longer than any process lives, and still a time that can be added to another.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// How long the brokers may acknowledge nothing, from the producer's settings.
 fn delivery_timeout(config: &KafkaConfig) -> Duration {
     let producer = config.client(Purpose::Producer);
     let setting = producer.get("message.timeout.ms").or_else(|| producer.get("delivery.timeout.ms"));
-    let milliseconds = setting.and_then(|setting| setting.parse().ok()).filter(|&setting| setting > 0);
-    Duration::from_millis(milliseconds.unwrap_or(30_000))
+    match setting.and_then(|setting| setting.parse().ok()) {
+        None => Duration::from_secs(30),
+        Some(0) => FOR_EVER,
+        Some(milliseconds) => Duration::from_millis(milliseconds),
+    }
 }

@@ -46,7 +46,7 @@ impl Producer {
         Ok(Self {
             topic,
             handle,
-            reports: client.main_queue(),
+            reports: EventQueue::of(&client),
             broken: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         })

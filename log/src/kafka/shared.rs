@@ -99,6 +99,7 @@ pub(super) struct Parts {
     pub(super) undertaker: Arc<Undertaker>,
     pub(super) tail_bytes_max: usize,
     pub(super) unsettled_bytes_max: u64,
+    pub(super) stall: Duration,
     pub(super) delivery_timeout: Duration,
 }
 
@@ -121,7 +122,7 @@ impl Shared {
             delivery_timeout: parts.delivery_timeout,
             ask_timeout: Duration::from_secs(5),
             idle: Duration::from_secs(5),
-            stall: Duration::from_secs(10),
+            stall: parts.stall,
             closed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             failure: OnceLock::new(),

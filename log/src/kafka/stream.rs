@@ -1,5 +1,7 @@
 //! One stream of a Kafka log: its ends, its appends, its feeds and who waits for it.
 
+mod tend;
+
 use std::{
     io,
     sync::{
@@ -18,7 +20,6 @@ use super::{
     native::{Fault, Report, Room, TopicHandle},
     outbox::Outbox,
     shared::Shared,
-    stats::KafkaStreamStats,
 };
 use crate::port::{
     AppendError, Corruption, ReadError, Record, StreamId, Ticket, TrimError, WakerSet, Watermarks,
@@ -125,7 +126,7 @@ impl Stream {
     /// Asks the leader for the ends.
     pub(super) fn refresh(&self, shared: &Shared, timeout: Duration) -> Result<Watermarks, Fault> {
         let known = self.end.load(Ordering::Acquire);
-        let (low, end) = self.query_ends(shared, timeout)?;
+        let (low, end) = self.query_ends(shared, known, timeout)?;
         if end < known {
             // Only a later append could have moved it since the leader answered, and that moves it up.
             self.end.store(end, Ordering::Release);
@@ -139,13 +140,16 @@ impl Stream {
         Ok(self.watermarks())
     }
 
-    fn query_ends(&self, shared: &Shared, timeout: Duration) -> Result<(u64, u64), Fault> {
+    /// Asks again while the answer may be that of a leader that has just begun.
+    fn query_ends(&self, shared: &Shared, known: u64, timeout: Duration) -> Result<(u64, u64), Fault> {
         let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match shared.askers[self.id.topic.code() as usize].query_ends(self.partition(), left) {
                 // The brokers are between two leaders, or have yet to hear who it is.
                 Err(fault) if fault.is_about_leader() && left > LEADER_PAUSE => thread::sleep(LEADER_PAUSE),
+                // A new leader may take a moment to know what is committed.
+                Ok((_, end)) if end < known && left > LEADER_PAUSE => thread::sleep(LEADER_PAUSE),
                 answer => return answer,
             }
         }
@@ -274,28 +278,45 @@ impl Stream {
             return Ok(Look::Ask);
         }
         let mut feeds = self.feeds();
-        let Some(nr) = self.feed_at(shared, &mut feeds, from.0).map_err(io_error)? else {
-            self.starving.store(true, Ordering::Release);
-            return Ok(Look::Done);
-        };
-        let Feeds { list, room } = &mut *feeds;
+        loop {
+            let Some(nr) = self.feed_at(shared, &mut feeds, from.0).map_err(io_error)? else {
+                self.starving.store(true, Ordering::Release);
+                return Ok(Look::Done);
+            };
+            let Err(trouble) = self.read_feed(shared, &mut feeds, nr, (from.0, bytes_max), out) else {
+                return Ok(Look::Done);
+            };
+            // Whoever reads on begins with another feed.
+            let feed = feeds.list.swap_remove(nr);
+            self.follow_leader(&feeds);
+            if feed.next() >= from.0 {
+                drop(feeds);
+                return self.explain(shared, trouble);
+            }
+            // It was on its way here, and what stopped it lies behind this reader.
+        }
+    }
+
+    /// Reads from one feed, and lets it forget what it need not keep.
+    fn read_feed(
+        &self,
+        shared: &Shared,
+        feeds: &mut Feeds,
+        nr: usize,
+        (from, bytes_max): (u64, usize),
+        out: &mut Vec<Record>,
+    ) -> Result<(), Trouble> {
+        let Feeds { list, room } = feeds;
         let before = list[nr].next();
-        let result = list[nr].read(from.0, bytes_max, room, out);
+        let result = list[nr].read(from, bytes_max, room, out);
         let next = list[nr].next();
         let leads = list.iter().all(|feed| feed.next() <= next);
         if next > before {
             self.end.fetch_max(next, Ordering::AcqRel);
         }
         let kept = if leads { shared.tail_bytes_max } else { TRAILING_BYTES_MAX.min(shared.tail_bytes_max) };
-        list[nr].trim(from.0, kept);
-        let Err(trouble) = result else {
-            return Ok(Look::Done);
-        };
-        // Whoever reads on begins with another feed.
-        drop(feeds.list.swap_remove(nr));
-        self.follow_leader(&feeds);
-        drop(feeds);
-        self.explain(shared, trouble)
+        list[nr].trim(from, kept);
+        result
     }
 
     fn explain(&self, shared: &Shared, trouble: Trouble) -> Result<Look, ReadError> {
@@ -357,94 +378,4 @@ impl Stream {
 
 pub(super) fn io_error(fault: Fault) -> ReadError {
     ReadError::Io(Arc::new(io::Error::from(fault)))
-}
-
-/// What the keeper does for a stream.
-impl Stream {
-    /// Lets the brokers forget what may be forgotten.
-    pub(super) fn delete_trimmed(&self, shared: &Shared, timeout: Duration) -> Result<(), Fault> {
-        let below = self.trim_mark.load(Ordering::Acquire);
-        if below <= self.low.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let asker = &shared.askers[self.id.topic.code() as usize];
-        let low = asker.delete_records(self.partition(), below, timeout)?;
-        self.low.fetch_max(low, Ordering::AcqRel);
-        Ok(())
-    }
-
-    /// Wakes those who found every feed taken.
-    pub(super) fn wake_starving(&self) {
-        if self.starving.swap(false, Ordering::AcqRel) {
-            self.subscribers.wake_all();
-        }
-    }
-
-    /// Whether somebody waits for records and nothing is fetched that would wake them.
-    pub(super) fn is_unwatched(&self) -> bool {
-        !self.subscribers.is_empty() && self.feeds().list.is_empty()
-    }
-
-    /// Whether somebody reads.
-    pub(super) fn is_read(&self) -> bool {
-        !self.feeds().list.is_empty()
-    }
-
-    /// Ends every feed.
-    pub(super) fn stop_reading(&self) {
-        let mut feeds = self.feeds();
-        feeds.list.clear();
-        self.follow_leader(&feeds);
-    }
-
-    /// Ends feeds that nobody reads any more, and those that bring nothing although there is something.
-    /// Returns how many those were.
-    pub(super) fn tend_feeds(&self, shared: &Shared) -> u64 {
-        let now = Instant::now();
-        let end = self.watermarks().end.0;
-        let watched = !self.subscribers.is_empty();
-        let mut feeds = self.feeds();
-        let Feeds { list, room } = &mut *feeds;
-        let ahead = list.iter().map(Feed::next).max().unwrap_or(0);
-        let (mut leaders, mut stalled) = (0, 0);
-        list.retain_mut(|feed| {
-            let unread = now.duration_since(feed.last_read);
-            if feed.next() >= end {
-                // A quiet stream has nothing to bring. One feed is enough to hear when that changes.
-                feed.last_progress = now;
-                leaders += usize::from(feed.next() == ahead);
-                return unread < shared.idle || (watched && leaders == 1 && feed.next() == ahead);
-            }
-            if now.duration_since(feed.last_progress) < shared.stall {
-                return watched || unread < shared.idle;
-            }
-            if feed.probe(room) {
-                // It works, and nobody reads it.
-                return unread < shared.idle;
-            }
-            shared.lanes.replace(self.id.topic, feed.lane, &feed.topic);
-            stalled += 1;
-            false
-        });
-        self.follow_leader(&feeds);
-        drop(feeds);
-        if stalled > 0 {
-            // Readers begin with other feeds.
-            self.subscribers.wake_all();
-        }
-        stalled
-    }
-
-    /// What operators are told.
-    pub(super) fn stats(&self) -> KafkaStreamStats {
-        let Watermarks { low, end, .. } = self.watermarks();
-        let feeds = self.feeds();
-        KafkaStreamStats {
-            stream: self.id,
-            low,
-            high_watermark: end,
-            fetched: feeds.leader().map(|feed| Offset(feed.next())),
-            feeds: feeds.list.len(),
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast_contracts::{ControlKey, LogId, PartitionId};
 use holdfast_core::{Machine, MachineConfig};
@@ -13,6 +13,9 @@ use holdfast_log::{EmbeddedConfig, EmbeddedLog, Layout, OrderedLog, StreamId};
 use tempfile::TempDir;
 
 use super::{Client, PATIENCE};
+
+/// How often a server that will not be ready is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What a server is made of.
 pub(crate) struct Setting {
@@ -60,6 +63,17 @@ impl Server {
     pub(crate) fn with(setting: Setting) -> Self {
         let server = Self::begin(setting, tempfile::tempdir().expect("a directory"));
         assert!(server.intake.wait_until_ready(PATIENCE), "the server gets ready");
+        server
+    }
+
+    /// A server that has begun to answer and is not ready, because a partition stands still.
+    pub(crate) fn half_with(setting: Setting) -> Self {
+        let server = Self::begin(setting, tempfile::tempdir().expect("a directory"));
+        let deadline = Instant::now() + PATIENCE;
+        while !server.intake.is_started() {
+            assert!(!server.intake.wait_until_ready(LOOK), "nothing stands still");
+            assert!(Instant::now() < deadline, "the server does not begin to answer");
+        }
         server
     }
 

@@ -1,17 +1,17 @@
 //! The machine: everything a partition knows, and the one function that moves it.
 
-use holdfast_contracts::command::{BatchBuilder, BatchHeader, BatchScratch, Command, decode_batch};
-use holdfast_contracts::control::split_control_mac;
-use holdfast_contracts::decision::{BodyWriter, Granted, Reason};
-use holdfast_contracts::{
-    ControlKey, CustomerId, Digest, IntakeId, LogId, LogTime, Offset, PartitionId, RequestTag, WireError,
-};
+mod context;
+mod control;
+
+use holdfast_contracts::command::{BatchHeader, BatchScratch, Command, decode_batch};
+use holdfast_contracts::decision::{BodyWriter, Granted};
+use holdfast_contracts::{ControlKey, CustomerId, Digest, LogId, LogTime, Offset, PartitionId, WireError};
 
 use crate::accounts::Accounts;
 use crate::ahead::{AHEAD, Ahead};
 use crate::clock::{self, Clock};
 use crate::hash::Sum;
-use crate::holds::{Holds, NONE};
+use crate::holds::Holds;
 use crate::ids::IdTable;
 use crate::lines::Lines;
 use crate::rules::Rules;
@@ -20,6 +20,7 @@ use crate::skus::Skus;
 use crate::wants::Want;
 use crate::wheel::Wheel;
 use crate::work::Work;
+pub(crate) use context::{Context, DictionaryEntry};
 
 /// What a machine is, beside its state. Nothing here changes an answer but [`MachineConfig::control_key`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,96 +135,6 @@ struct Scratch {
     dictionary: Vec<DictionaryEntry>,
     wants: Vec<Want>,
     granted: Vec<Granted>,
-}
-
-/// A dictionary entry of the record at hand.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct DictionaryEntry {
-    pub(crate) hash: u64,
-    /// Its number, or [`NONE`] while nobody made it known.
-    pub(crate) sku: u32,
-    /// The listing it had when the record began, to fetch memory by.
-    pub(crate) listing: u32,
-    /// Index of an unknown name in the output's dictionary plus one, once it was said.
-    pub(crate) said: u32,
-}
-
-/// Everything at hand while one record is decided.
-pub(crate) struct Context<'r, 'o> {
-    pub(crate) offset: Offset,
-    /// The record's append time, in the years the machine knows.
-    pub(crate) appended: LogTime,
-    /// The record's bytes.
-    payload: &'r [u8],
-    /// Whether the record is authenticated, once somebody has asked.
-    authentic: Option<bool>,
-    pub(crate) names: &'r [&'r str],
-    pub(crate) dictionary: Vec<DictionaryEntry>,
-    pub(crate) wants: Vec<Want>,
-    pub(crate) granted: Vec<Granted>,
-    pub(crate) out: BodyWriter<'o>,
-    /// Index of the command being decided; `None` while time is.
-    pub(crate) cause: Option<u32>,
-    /// Something was said that makes an output record.
-    pub(crate) said: bool,
-}
-
-impl<'o> Context<'_, 'o> {
-    /// Index of the command being decided.
-    pub(crate) fn index(&self) -> u32 {
-        self.cause.unwrap_or(0)
-    }
-
-    /// The writer, to say something that makes an output record.
-    #[inline]
-    pub(crate) const fn say(&mut self) -> &mut BodyWriter<'o> {
-        self.said = true;
-        &mut self.out
-    }
-
-    /// The name that a dictionary index stands for: an empty one if there is none.
-    pub(crate) fn name(&self, entry: u32) -> &str {
-        self.names.get(entry as usize).copied().unwrap_or_default()
-    }
-
-    /// The output index of a dictionary entry, whether its SKU is known or not.
-    pub(crate) fn say_entry(&mut self, skus: &mut Skus, index: u32) -> u32 {
-        let at = index as usize;
-        let entry = self.dictionary[at];
-        if entry.sku != NONE {
-            return skus.say(entry.sku, &mut self.out);
-        }
-        if entry.said == 0 {
-            let said = self.out.sku(self.names[at]) + 1;
-            self.each_entry_like(at, |entry| entry.said = said);
-        }
-        self.dictionary[at].said - 1
-    }
-
-    /// Makes the SKU of a dictionary entry known, and the commands after this one in the record see it.
-    pub(crate) fn make_known(&mut self, skus: &mut Skus, index: u32) -> u32 {
-        let at = index as usize;
-        let entry = self.dictionary[at];
-        if entry.sku != NONE {
-            return entry.sku;
-        }
-        let number = skus.know(self.names[at]);
-        if entry.said != 0 {
-            skus.was_said(number, entry.said - 1);
-        }
-        self.each_entry_like(at, |entry| entry.sku = number);
-        number
-    }
-
-    /// A dictionary may name a SKU twice.
-    fn each_entry_like(&mut self, at: usize, mut change: impl FnMut(&mut DictionaryEntry)) {
-        let (hash, name) = (self.dictionary[at].hash, self.names[at]);
-        for (entry, other) in self.dictionary.iter_mut().zip(self.names) {
-            if entry.hash == hash && *other == name {
-                change(entry);
-            }
-        }
-    }
 }
 
 impl Machine {
@@ -388,91 +299,6 @@ impl Machine {
             | Command::ActivateRules { .. } => return self.decide_control(context, command),
         }
         Ok(())
-    }
-
-    /// Decides a command that is none of a buyer's, if the record may have it.
-    fn decide_control(&mut self, context: &mut Context<'_, '_>, command: &Command<'_>) -> Result<(), Halt> {
-        if !self.may_control(context) {
-            // Before anything is looked up or remembered: the genuine command with this id still has its turn.
-            context.say().refused(command.control_id(), false, Reason::UnauthenticatedControl, None, 0);
-            return Ok(());
-        }
-        match command {
-            Command::SetStock(it) => self.set_stock(context, it),
-            Command::AdjustStock(it) => self.adjust_stock(context, it),
-            Command::DefineSale(it) => self.define_sale(context, it),
-            Command::OpenSale { sale_id } => self.open_sale(context, sale_id),
-            Command::PauseSale { sale_id, freeze_ttl } => self.pause_sale(context, sale_id, *freeze_ttl),
-            Command::CloseSale { sale_id } => self.close_sale(context, sale_id),
-            Command::Tick { wall, log_id } => return self.tick(context, *wall, *log_id),
-            Command::ActivateRules { version, dedupe_window_ms, work_per_record_max } => {
-                if !Rules::knows(*version) {
-                    return Err(Halt::UnknownRules(*version));
-                }
-                self.activate_rules(context, *version, *dedupe_window_ms, *work_per_record_max);
-            }
-            Command::Reserve(_)
-            | Command::BeginPayment { .. }
-            | Command::Confirm { .. }
-            | Command::Release { .. }
-            | Command::Extend { .. } => unreachable!("buyers need no code"),
-        }
-        Ok(())
-    }
-
-    /// Whether the record at hand may have control commands. Its bytes are hashed at most once, and only if there is a key.
-    fn may_control(&self, context: &mut Context<'_, '_>) -> bool {
-        let MachineConfig { control_key: Some(key), log_id, partition, .. } = &self.config else {
-            return true;
-        };
-        if cfg!(feature = "mutant-31") && split_control_mac(context.payload).is_none() {
-            return true;
-        }
-        let payload = context.payload;
-        *context.authentic.get_or_insert_with(|| key.verifies(*log_id, *partition, payload))
-    }
-
-    fn activate_rules(
-        &mut self,
-        context: &mut Context<'_, '_>,
-        version: u32,
-        dedupe_window_ms: u64,
-        work_per_record_max: u32,
-    ) {
-        let in_force = if cfg!(feature = "mutant-30") { self.rules.version } else { version };
-        self.rules = self.rules.activated(in_force, dedupe_window_ms, work_per_record_max);
-        context.say().rules_activated(version);
-        for sale in self.sales.numbers() {
-            self.serve_sale(context, sale);
-        }
-    }
-
-    fn tick(
-        &mut self,
-        context: &mut Context<'_, '_>,
-        wall: LogTime,
-        log_id: Option<LogId>,
-    ) -> Result<(), Halt> {
-        let bound = self.config.log_id;
-        if let Some(found) = log_id
-            && found != bound
-        {
-            return Err(Halt::OtherLog { bound, found });
-        }
-        let before = self.clock.now();
-        let event = self.clock.tick(context.offset, context.appended, wall);
-        self.after_clock(context, before, event);
-        context.out.nothing();
-        Ok(())
-    }
-
-    /// A command record that only lets time pass in this machine's partition, authenticated if there is a key.
-    #[must_use]
-    pub fn tick_record(&self, wall: LogTime, log_id: LogId) -> Vec<u8> {
-        let mut builder = BatchBuilder::default();
-        builder.start(IntakeId(0), RequestTag(0));
-        builder.push(&Command::Tick { wall, log_id: Some(log_id) });
-        builder.record_for(self.config.control_key.as_ref(), log_id, self.config.partition)
     }
 
     /// Digest of the whole state. Equal states have equal digests; takes time proportional to the number of SKUs.

@@ -123,9 +123,10 @@ impl StopReason {
         matches!(self, Self::Read(ReadError::Io(_)))
     }
 
-    /// Whether a log that is elsewhere may come to its senses: it cannot be asked, or it lost an output that can be said again.
+    /// Whether what is elsewhere may come to its senses: a log that cannot be asked, or lost an output that can be said again; a
+    /// place for checkpoints that does not answer.
     pub(crate) const fn may_be_waited_out(&self) -> bool {
-        self.is_outage() || matches!(self, Self::OutputLost(_))
+        self.is_outage() || matches!(self, Self::OutputLost(_) | Self::Store(StoreError::Database { .. }))
     }
 
     /// What an operator can do about it.

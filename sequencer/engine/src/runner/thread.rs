@@ -113,7 +113,7 @@ where
         for slot in slots {
             let partition = slot.config.partition;
             // Before a worker is built: perhaps none is wanted any more.
-            progressed |= slot.carry_out(wall);
+            progressed |= self.carry_out(slot, wall);
             let was_running = slot.worker.is_some() && !slot.is_waiting();
             slot.ensure(&self.log, || (self.stores)(partition), wall);
             match slot.step(wall) {
@@ -128,10 +128,19 @@ where
                 }
                 None => {}
             }
-            progressed |= slot.carry_out(wall);
+            progressed |= self.carry_out(slot, wall);
             self.shared.publish(slot.status(wall));
         }
         (progressed, wake_at)
+    }
+
+    /// Does what can be done for an assignment; says whether that is all.
+    fn carry_out(&self, slot: &mut Slot<M, S>, wall: LogTime) -> bool {
+        let Some((mut order, settled)) = slot.carry_out(wall) else { return false };
+        // Whoever hears of it may look at the status next.
+        self.shared.publish(slot.status(wall));
+        order.tell(settled);
+        true
     }
 
     /// The worker of an active slot is gone: its standby is asked to take over, and this slot becomes the standby.

@@ -98,18 +98,15 @@ impl<M: Machine, S: CheckpointStore> Slot<M, S> {
         self.orders.under_way = Some(UnderWay { order, since: wall, deadline });
     }
 
-    /// Does what can be done for the assignment now; says whether the partition has become what it is to be.
-    pub(in crate::runner) fn carry_out(&mut self, wall: LogTime) -> bool {
-        let Some(under_way) = &self.orders.under_way else { return false };
-        let settled = match under_way.order.to {
+    /// Does what can be done for the assignment now. When the partition has become what it is to be, whoever ordered it is to
+    /// be told so.
+    pub(in crate::runner) fn carry_out(&mut self, wall: LogTime) -> Option<(Order, Settled)> {
+        let settled = match self.orders.under_way.as_ref()?.order.to {
             Assignment::Active => self.take_over(wall),
             Assignment::Standby | Assignment::None => self.give_up(),
-        };
-        let Some(settled) = settled else { return false };
-        if let Some(mut under_way) = self.orders.under_way.take() {
-            under_way.order.tell(settled);
-        }
-        true
+        }?;
+        let under_way = self.orders.under_way.take()?;
+        Some((under_way.order, settled))
     }
 
     fn take_over(&mut self, wall: LogTime) -> Option<Settled> {
