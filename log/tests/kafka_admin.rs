@@ -350,12 +350,17 @@ fn the_replicated_profile_needs_three_brokers_and_says_when_one_is_away() {
     brokers.kill(3);
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let found = codes(&config, &spec);
+        assert!(Instant::now() < deadline, "nobody says that one is away");
+        // The brokers may be choosing who leads just now.
+        let findings = match topics::check(&config, &spec) {
+            Err(error) if error.is_retryable() => continue,
+            findings => findings.unwrap(),
+        };
+        let found: Vec<_> = findings.iter().map(|finding| (finding.code, finding.severity)).collect();
         assert!(found.iter().all(|(_, severity)| *severity == Severity::Warning), "{found:?}");
         if found == [("under-replicated", Severity::Warning); 4] {
             break;
         }
-        assert!(Instant::now() < deadline, "{found:?}");
     }
     let pinned = pin_or_check(&config, &pins(2, "one")).unwrap();
     assert_eq!(pinned, pins(2, "one"), "one of three is not missed");

@@ -273,7 +273,12 @@ pub(super) enum Wanted {
 
 /// What went wrong with a client, sorted.
 pub(super) fn client_error(config: &KafkaConfig, doing: &str, error: &ClientError) -> KafkaError {
-    match error.rdkafka_error_code() {
+    let code = match error {
+        // The crate does not count it among those that have a code.
+        ClientError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
+    match code {
         Some(code) => from_code(config, doing, code, None),
         None => {
             // The library's own text for a refused setting would hold its value.
