@@ -21,7 +21,7 @@ use rdkafka::{
 };
 
 /// Longer than anything takes. A test that gets here has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Waits for a future on this thread.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
