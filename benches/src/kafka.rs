@@ -5,13 +5,18 @@ mod broker;
 mod broker_loss;
 mod decided;
 mod hops;
+mod http;
 mod latency;
 mod ours;
 mod passthrough;
 mod producing;
+mod roles;
 mod schedule;
+mod soak;
 mod streams;
+mod takeover;
 mod throughput;
+mod trickle;
 
 use crate::group::{Bench, Group};
 
@@ -39,6 +44,9 @@ pub(crate) const KAFKA: Group = Group {
             seconds_max: 900,
             measure: streams::takeover::measure,
         },
+        Bench { name: "http", rows: http::ROWS, seconds_max: 300, measure: http::measure },
+        Bench { name: "takeover", rows: takeover::ROWS, seconds_max: 900, measure: takeover::measure },
+        Bench { name: "soak", rows: soak::ROWS, seconds_max: 480, measure: soak::measure },
         Bench {
             name: "broker_loss",
             rows: broker_loss::ROWS,

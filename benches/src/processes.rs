@@ -51,6 +51,12 @@ pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis(10 * (user + system)))
 }
 
+/// The resident memory in the `status` of a process.
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+}
+
 /// A program that runs until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -91,9 +97,9 @@ impl Running {
         let (lines, received) = channel();
         // It reads on when nobody listens any more, so that the program never waits for somebody to.
         std::thread::spawn(move || {
-            BufReader::new(out).lines().map_while(std::io::Result::ok).for_each(|line| {
+            for line in BufReader::new(out).lines().map_while(std::io::Result::ok) {
                 lines.send(line).ok();
-            });
+            }
         });
         Ok(received)
     }
@@ -108,6 +114,12 @@ impl Running {
     /// Processor time that its threads have used, in steps of 10 ms.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu_of(self.child.id())
+    }
+
+    /// Memory that it has in use (RSS), in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        resident_bytes(&status).ok_or_else(|| "its memory is not told".into())
     }
 
     /// Whether it has ended by itself.
@@ -145,4 +157,17 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         return Err(format!("{name} ended with {status}: {}", said.trim()).into());
     }
     Ok(String::from_utf8(stdout)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_what_the_system_says() {
+        assert_eq!(resident_bytes("Name:\tx\nVmHWM:\t 9000 kB\nVmRSS:\t    1234 kB\n"), Some(1_234 << 10));
+        assert_eq!(resident_bytes("Name:\tx\n"), None);
+        let own = std::fs::read_to_string("/proc/self/status").expect("the system says");
+        assert!(resident_bytes(&own).is_some_and(|bytes| bytes > 0));
+    }
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast_benches::pipeline::Result;
 use serde_json::Value;
@@ -29,13 +29,21 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it on an empty directory and waits until it is ready.
+    /// Starts all of it in one process on an empty directory, and waits until it is ready.
     pub(crate) fn start(directory: &Path) -> Result<Self> {
+        Self::launch("up", None, directory.join("data"))
+    }
+
+    /// Starts a part of it, with a settings file if there is one, and waits until it says where it listens.
+    pub(crate) fn launch(role: &str, settings: Option<&Path>, data: PathBuf) -> Result<Self> {
         let binary = sibling("holdfast")?;
-        let data = directory.join("data");
+        std::fs::create_dir_all(data.parent().ok_or("a data directory without a parent")?)?;
         let mut command = Command::new(&binary);
-        command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
-        let talk = directory.join("holdfast.log");
+        command.args([role, "--listen", "127.0.0.1:0", "--data"]).arg(&data);
+        if let Some(settings) = settings {
+            command.arg("--config").arg(settings);
+        }
+        let talk = data.with_extension("log");
         let mut running = Running::start(command.env_remove("HOLDFAST_CONFIG"), &talk)?;
         let found = running.first_line(|line| line.rsplit('/').next()?.trim().parse().ok());
         let address = found.map_err(|error| {
@@ -58,12 +66,17 @@ impl Server {
         Ok(output(command.env_remove("HOLDFAST_CONFIG"))?.trim().to_owned())
     }
 
-    /// Brings so many units and opens a sale without a limit per customer.
+    /// Brings so many units and opens a sale without a limit per customer, with holds of ten minutes.
     pub(crate) fn open_sale(&self, units: u64) -> Result<()> {
+        self.open_sale_with(units, 600_000)
+    }
+
+    /// The same with holds of so many milliseconds.
+    pub(crate) fn open_sale_with(&self, units: u64, hold_ttl_ms: u64) -> Result<()> {
         let admin = self.token("operator", Some("admin"))?;
         let mut client = Client::connect(self.address)?;
         let stock = format!(r#"{{"on_hand":{units},"reason":"bench"}}"#);
-        let terms = format!(r#"{{"skus":["{SKU}"],"hold_ttl_ms":600000}}"#);
+        let terms = format!(r#"{{"skus":["{SKU}"],"hold_ttl_ms":{hold_ttl_ms}}}"#);
         let steps = [
             ("PUT", format!("/v1/admin/skus/{SKU}/stock"), stock.as_str()),
             ("PUT", "/v1/admin/sales/bench".to_owned(), terms.as_str()),
@@ -96,6 +109,39 @@ impl Server {
             std::thread::sleep(Duration::from_millis(100));
         }
         Err("the stock does not come to rest".into())
+    }
+
+    /// What it says of itself to operators.
+    pub(crate) fn status(&self) -> Result<Value> {
+        let answer = Client::connect(self.address)?.ask("GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        Ok(serde_json::from_str(&answer.body)?)
+    }
+
+    /// Waits until what it says of its only partition is as wanted.
+    pub(crate) fn wait_until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<()> {
+        let deadline = Instant::now() + 10 * PATIENCE;
+        let mut last = Value::Null;
+        while Instant::now() < deadline {
+            // One that does not answer is on its way up.
+            if let Ok(status) = self.status() {
+                last = status["partitions"][0].clone();
+                if wanted(&last) {
+                    return Ok(());
+                }
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(format!("waited in vain for {what}: {last}").into())
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) fn kill(self) -> Result<()> {
+        self.running.kill()
+    }
+
+    /// Memory that it has in use (RSS), in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        self.running.memory()
     }
 
     /// Processor time it has used.

@@ -2,7 +2,7 @@
 
 mod alone;
 mod durable;
-mod http;
+pub(crate) mod http;
 mod machine;
 mod memory;
 pub(crate) mod recovery;

@@ -38,6 +38,22 @@ fn a_row_is_one_object_with_its_goal_and_whether_it_was_met() {
 }
 
 #[test]
+fn on_a_real_broker_the_sequencer_is_measured_beside_the_bare_client() {
+    let output = bench(built(), &["kafka", "--quick", "--json", "--only", "kafka_sequencer_100"]);
+    assert!(output.status.success(), "{output:?}");
+    let rows = rows(&output);
+    let names: Vec<_> = rows.iter().map(|row| row["row"].clone()).collect();
+    let all = ["", "_same"].map(|end| [100, 1000].map(|count| format!("kafka_sequencer_{count}{end}")));
+    assert_eq!(names.len(), all.as_flattened().len(), "{names:?}");
+    assert!(all.as_flattened().iter().all(|name| names.contains(&Value::from(name.as_str()))), "{names:?}");
+    for row in rows {
+        assert!(row["value"].as_f64().is_some_and(|value| value > 0.0), "{row}");
+        assert!(row["peer_value"].as_f64().is_some_and(|peer| peer > 0.0), "{row}");
+        assert!(row["detail"]["of_it_the_broker"].as_f64().is_some_and(|cpu| cpu > 0.0), "{row}");
+    }
+}
+
+#[test]
 fn a_row_that_cannot_be_measured_says_why_and_the_end_is_1() {
     // Alone in its directory there is no server beside it.
     let directory = tempfile::tempdir().expect("a directory");

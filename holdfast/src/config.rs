@@ -101,7 +101,7 @@ pub(crate) struct SequencerSettings {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RolesConfig {
     /// Where a role without buyers shows operators its pages. Default `127.0.0.1:9464`.
-    pub(crate) listen: SocketAddr,
+    pub(crate) operators_listen: SocketAddr,
     /// The name of this sequencer in its group. Default made once and kept in the data directory.
     pub(crate) instance_id: Option<String>,
     /// After so long without a sign of life a sequencer's partitions go to others, in ms. Default 10,000.
@@ -146,7 +146,7 @@ impl Default for Config {
 impl Default for RolesConfig {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)),
+            operators_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)),
             instance_id: None,
             session_timeout_ms: nz64(10_000),
             handover_ms: nz64(5_000),

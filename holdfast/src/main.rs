@@ -65,7 +65,7 @@ fn run(command: &Command, common: &Common, output: Output) -> Result<(), Failure
         Command::Up(flags) => up::run(&with_flags(loaded()?, flags)),
         Command::Sequencer(flags) => {
             let loaded = loaded()?;
-            roles::sequencer(&loaded, flags.listen.unwrap_or(loaded.config.roles.listen))
+            roles::sequencer(&loaded, flags.listen.unwrap_or(loaded.config.roles.operators_listen))
         }
         Command::Intake(flags) => roles::intake(&with_flags(loaded()?, flags)),
         Command::Topics(command) => topics::run(command, &loaded()?, output),

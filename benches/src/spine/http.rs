@@ -18,11 +18,11 @@ pub(crate) const ROWS: &[&str] =
     &["http_64_requests", "http_64_p99", "http_512_requests", "http_512_p99", "http_stock_exact"];
 
 const PEER: &str = "nginx, return 200";
-const CONNECTIONS: [u32; 2] = [64, 512];
+pub(crate) const CONNECTIONS: [u32; 2] = [64, 512];
 /// More than any run can take.
-const UNITS: u64 = 1 << 36;
+pub(crate) const UNITS: u64 = 1 << 36;
 /// Buyers that take turns.
-const BUYERS: u32 = 16;
+pub(crate) const BUYERS: u32 = 16;
 /// An answer that took this long may have been a 202.
 const WAIT_BUDGET_MS: f64 = 2_000.0;
 
@@ -61,9 +61,9 @@ fn nginx(directory: &Path) -> Result<(Running, SocketAddr)> {
 
 /// Runs of both, and what the stock says.
 #[derive(Default)]
-struct Runs {
-    ours: Vec<Load>,
-    peers: Vec<Load>,
+pub(crate) struct Runs {
+    pub(crate) ours: Vec<Load>,
+    pub(crate) peers: Vec<Load>,
     /// Units taken beyond the answers counted: requests under way when the load ended. At most one per connection.
     unheard: u64,
     /// Processor time of the server.
@@ -71,7 +71,7 @@ struct Runs {
 }
 
 /// One run against the server, with a look at the stock before and after.
-fn load_server(
+pub(crate) fn load_server(
     server: &mut Server,
     wrk: &mut Wrk,
     connections: u32,

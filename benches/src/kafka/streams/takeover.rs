@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use holdfast_benches::clock::median;
 use holdfast_benches::pipeline::Result;
+use holdfast_benches::work::Kind;
 
 use super::peer::{
     App, Guarantee, Instance, Peer, SESSION_TIMEOUT_MS, Store, Tuning, Variant, fresh_application,
@@ -12,9 +13,11 @@ use super::work::{Ledger, SKU, answers, opening, requests};
 use crate::group::Setup;
 use crate::kafka::broker::{Broker, Follower};
 use crate::kafka::producing::Counting;
-use crate::row::{Measured, Row};
+use crate::kafka::roles::Standby;
+use crate::kafka::takeover;
+use crate::row::{Goal, Measured, Row};
 
-pub(crate) const ROWS: &[&str] = &["kafka_streams_peer_takeover"];
+pub(crate) const ROWS: &[&str] = &["kafka_streams_takeover"];
 
 const PATIENCE: Duration = Duration::from_secs(180);
 const COMMANDS: &str = "streams.commands";
@@ -195,15 +198,24 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let after = |takeovers: &[Takeover]| middle(takeovers, Takeover::after_detection_s);
     let best = runs.iter().min_by(|one, other| after(&one.1).total_cmp(&after(&other.1)));
     let (best, takeovers) = best.ok_or("there is no variant")?;
-    let mut row = Measured::new("kafka_streams_peer_takeover", after(takeovers), "s after detection")
-        .with("from_the_kill", middle(takeovers, |it| it.total_s))
-        .with("detection", middle(takeovers, |it| it.detection_s))
-        .with("best", best.name())
-        .with("ids_remembered", setup.size(1_000_000, 20_000))
-        .with("session_timeout_ms", SESSION_TIMEOUT_MS)
-        .with("kills", setup.runs(5));
+    let ids = setup.size(1_000_000, 20_000);
+    let ours = takeover::run(broker, &setup.directory, Standby::Warm, Kind::Accept, ids, setup.runs(5))?;
+    let mut row = Measured::new(
+        ROWS[0],
+        takeover::middle(&ours, takeover::Takeover::after_detection_s),
+        "s after detection",
+    )
+    .peer("Kafka Streams with a standby replica, its best", after(takeovers))
+    .with("from_the_kill", takeover::middle(&ours, |it| it.total_s))
+    .with("detection", takeover::middle(&ours, |it| it.detection_s))
+    .with("peer_from_the_kill", middle(takeovers, |it| it.total_s))
+    .with("peer_detection", middle(takeovers, |it| it.detection_s))
+    .with("peer_best", best.name())
+    .with("ids_remembered", ids)
+    .with("session_timeout_ms", SESSION_TIMEOUT_MS)
+    .with("kills", setup.runs(5));
     for (variant, takeovers) in &runs {
-        row = row.with(&format!("{}_after_detection", variant.name()), after(takeovers));
+        row = row.with(&format!("peer_{}_after_detection", variant.name()), after(takeovers));
     }
-    Ok(vec![row.goals(&[])])
+    Ok(vec![row.goals(&[Goal::TimesPeerAtMost(0.1)])])
 }
