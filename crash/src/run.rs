@@ -156,6 +156,8 @@ enum Kept {
 
 /// A system that runs, and everything that is needed to play with it.
 struct Stage {
+    /// Where the files are that processes talk into.
+    talk: PathBuf,
     evidence: PathBuf,
     settings: Settings,
     members: Vec<Member>,
@@ -235,6 +237,7 @@ impl Stage {
         }
         let unclean = self.members.iter_mut().filter_map(|it| (!it.end()).then(|| it.name.clone()));
         self.settings.unclean = unclean.collect();
+        scenarios::complaints(&self.talk, &self.market.client);
         match &self.kept {
             Kept::Embedded(log) => embedded::dump(log, &self.evidence)?,
             Kept::Kafka(kafka) => {

@@ -42,6 +42,11 @@ pub(super) fn check(evidence: &Evidence, facts: &mut Facts, findings: &mut Findi
 }
 
 fn operations(evidence: &Evidence, facts: &mut Facts) {
+    let decided = evidence.operations.iter().filter(|it| matches!(it.outcome, Outcome::Ok(_)));
+    let mut answered: Vec<u64> = decided.filter_map(crate::evidence::Operation::ended_us).collect();
+    answered.sort_unstable();
+    let longest = answered.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+    facts.counts.add("longest_silence_ms", longest / 1_000);
     for operation in &evidence.operations {
         let name = match &operation.outcome {
             Outcome::Ok(_) => "acks",

@@ -38,7 +38,7 @@ impl PartitionJudge<'_> {
         }
         let want = self.expected_move(command, id, customer);
         if want != *said {
-            let what = format!("expected {:?}, the output says {:?}", want.said, said.said);
+            let what = format!("expected {want:?}, the output says {said:?}");
             self.broken(classify(&want.said, &said.said), &[id], what);
         }
         self.follow_move(command, id, said);

@@ -66,7 +66,7 @@ impl PartitionJudge<'_> {
             self.broken(
                 promise,
                 &[wanted.id],
-                format!("{what}: expected {:?}, the output says {:?}", want.said, said.said),
+                format!("{what}: expected {want:?}, the output says {said:?}"),
             );
         }
         self.follow(&wanted, content, said);

@@ -1,10 +1,18 @@
-//! Partitions that must refuse to go on, and did, for the right reason.
+//! Partitions that must refuse to go on, and did, for the right reason; and what processes say that they never should.
 
 use super::verdict::{Counts, Findings, Promise};
 use crate::evidence::{Evidence, Fault};
 
 pub(super) fn check(evidence: &Evidence, counts: &mut Counts, findings: &mut Findings) {
     for line in &evidence.faults {
+        if let Fault::Complained { who, what } = &line.fault {
+            findings.broken(
+                Promise::S14,
+                None,
+                &[],
+                format!("{who} says, though nobody harmed its files: {what}"),
+            );
+        }
         let Fault::MustStop { scenario, reasons } = &line.fault else { continue };
         let ends: Vec<(&str, &str)> =
             evidence.faults.iter().filter_map(|it| end(&it.fault, scenario)).collect();

@@ -37,6 +37,8 @@ pub enum Promise {
     S11,
     /// A partition whose history does not add up refuses.
     S13,
+    /// What was stored survives kills and full disks undamaged.
+    S14,
     /// What is read is labelled with an offset, and was so at that offset.
     S16,
     /// Nobody has more units than one customer may have.
@@ -62,6 +64,7 @@ impl Promise {
             Self::S10 => "first come, first served",
             Self::S11 => "one ending",
             Self::S13 => "stop, not diverge",
+            Self::S14 => "stored state survives",
             Self::S16 => "labelled reads",
             Self::Limit => "customer limits",
             Self::Rules => "rules of the sale",

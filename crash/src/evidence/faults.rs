@@ -67,6 +67,13 @@ pub enum Fault {
         /// Its exit status.
         how: String,
     },
+    /// A process found what it had stored damaged, or panicked, although nobody had harmed its files.
+    Complained {
+        /// Whose words they are.
+        who: String,
+        /// What it said.
+        what: String,
+    },
     /// A process was stopped with SIGSTOP.
     Paused {
         /// What it is.

@@ -68,7 +68,7 @@ pub(super) struct Chaos<'a> {
 
 impl Chaos<'_> {
     /// Each class alone, kills again and again for a part of the time and the slow ones once or, in a long run, three
-    /// times; then all mixed for as long as is left.
+    /// times; then all mixed for as long as is left, at least a sixth of the time.
     pub(super) fn run(&mut self, classes: &[FaultClass], seconds: u64) -> Result<(), RunError> {
         let begun = Instant::now();
         let whole = Duration::from_secs(seconds);
@@ -94,7 +94,8 @@ impl Chaos<'_> {
             }
         }
         self.phase("mixed");
-        while begun.elapsed() < whole {
+        let mixed = Instant::now();
+        while begun.elapsed() < whole || mixed.elapsed() < whole / 6 {
             if let Some(class) = self.rng.choice(classes).copied() {
                 self.once(class)?;
             }

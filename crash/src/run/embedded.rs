@@ -48,7 +48,16 @@ pub(super) fn prepare(config: &RunConfig, directory: &Path) -> Result<Stage, Run
     begin.settings.minimums = minimums(config);
     let (evidence, settings) = (begin.evidence, begin.settings);
     let kept = Kept::Embedded(data.join("log"));
-    Ok(Stage { evidence, settings, members: vec![member], classes, market, last, kept })
+    Ok(Stage {
+        talk: directory.to_owned(),
+        evidence,
+        settings,
+        members: vec![member],
+        classes,
+        market,
+        last,
+        kept,
+    })
 }
 
 fn minimums(config: &RunConfig) -> Minimums {

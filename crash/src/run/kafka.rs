@@ -79,12 +79,13 @@ pub(super) fn prepare(config: &RunConfig, directory: &Path) -> Result<Stage, Run
     let market = begin.market(config, issuer, skus);
     begin.settings.minimums = minimums(config);
     let (evidence, settings, kept) = (begin.evidence, begin.settings, Kept::Kafka(Box::new(kafka)));
-    Ok(Stage { evidence, settings, members, classes, market, last, kept })
+    Ok(Stage { talk: directory.to_owned(), evidence, settings, members, classes, market, last, kept })
 }
 
 fn minimums(config: &RunConfig) -> Minimums {
     Minimums {
-        kills_mid_traffic: config.seconds / 6,
+        // The slow faults take their share of a long run.
+        kills_mid_traffic: config.seconds / if config.seconds < LONG_S { 6 } else { 12 },
         acks: config.seconds * config.rate / 20,
         unknowns: 1,
         duplicate_outputs: 1,

@@ -176,6 +176,20 @@ fn end_of(member: &mut Member) -> End {
     End::Neither
 }
 
+/// Looks through what all processes have said so far for what none of them ever should say.
+pub(super) fn complaints(talk: &Path, client: &Client) {
+    let files = fs::read_dir(talk).into_iter().flatten().flatten().map(|it| it.path());
+    for file in files.filter(|it| it.extension().is_some_and(|it| it == "stderr")) {
+        let said = said_since(&file, 0);
+        let bad =
+            |line: &&str| ["DAMAGED", "set aside", "panicked at"].iter().any(|word| line.contains(word));
+        for line in said.lines().filter(bad) {
+            let who = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            client.recorder.fault(Fault::Complained { who, what: line.to_owned() });
+        }
+    }
+}
+
 fn said_since(talk: &Path, from: u64) -> String {
     let bytes = fs::read(talk).unwrap_or_default();
     let from = usize::try_from(from).unwrap_or(0).min(bytes.len());

@@ -14,6 +14,9 @@ pub(super) const HOLD_TTL_MS: u32 = 1_500;
 /// Units of one SKU for one customer.
 pub(super) const UNITS_PER_CUSTOMER_MAX: u32 = 6;
 
+/// Requests that a buyer remembers, to repeat them later.
+const REMEMBERED_MAX: usize = 64;
+
 /// What the buyers share.
 pub(super) struct Market {
     pub(super) client: Arc<Client>,
@@ -32,11 +35,18 @@ impl Market {
         let pause = Duration::from_micros(1_000_000 * self.buyers / self.rate.max(1));
         let mut next = Instant::now();
         let mut subject = self.new_subject();
+        let mut earlier: Vec<Ask> = Vec::new();
         while !self.client.is_over() {
             if rng.u8(..100) < 25 {
                 subject = self.new_subject();
             }
-            let requests = self.visit(&subject, &mut rng);
+            // Long after, and perhaps after a few owners: the answer must still be the same.
+            let requests = if rng.u8(..100) < 12 && !earlier.is_empty() {
+                self.client.attempt(&earlier[rng.usize(..earlier.len())], &mut rng);
+                1
+            } else {
+                self.visit(&subject, &mut earlier, &mut rng)
+            };
             // A stretch without answers is not made up for: the load stays bounded.
             next = (next + pause * requests).max(Instant::now());
             std::thread::sleep(
@@ -54,7 +64,7 @@ impl Market {
     }
 
     /// One purchase or attempt at one; returns about how many requests it took.
-    fn visit(&self, subject: &str, rng: &mut fastrand::Rng) -> u32 {
+    fn visit(&self, subject: &str, earlier: &mut Vec<Ask>, rng: &mut fastrand::Rng) -> u32 {
         let client = &self.client;
         let sku = rng.choice(&self.skus).cloned().unwrap_or_default();
         if rng.u8(..100) < 4 {
@@ -71,7 +81,14 @@ impl Market {
         let ask = reserve(quantity, &key);
         let Some(answer) = client.insist(&ask, INSIST, rng) else { return 1 };
         let mut requests = 1;
-        if rng.u8(..100) < 12 {
+        // As many of the first ones as of the last ones: some are very old in the end.
+        if earlier.len() < REMEMBERED_MAX {
+            earlier.push(ask.clone());
+        } else if rng.bool() {
+            let at = rng.usize(..REMEMBERED_MAX);
+            earlier[at] = ask.clone();
+        }
+        if rng.u8(..100) < 8 {
             client.attempt(&ask, rng);
             requests += 1;
         }

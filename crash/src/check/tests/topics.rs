@@ -172,6 +172,15 @@ fn s13_a_partition_that_must_stop_goes_on_or_says_why_it_stopped() {
 }
 
 #[test]
+fn s14_a_kill_damages_a_checkpoint() {
+    let mut tale = good();
+    let what = "the checkpoint was DAMAGED".to_owned();
+    let fault = Fault::Complained { who: "s1".to_owned(), what };
+    tale.evidence.faults = vec![FaultLine { at_us: 1, fault }];
+    tale.breaks_only(Promise::S14);
+}
+
+#[test]
 fn a_clean_history_with_too_little_evidence_is_inconclusive() {
     let mut tale = good();
     tale.evidence.settings.minimums = Minimums { kills_mid_traffic: 1, ..Minimums::default() };
