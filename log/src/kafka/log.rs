@@ -108,7 +108,7 @@ impl OrderedLog for KafkaLog {
 
     fn append(&self, stream: StreamId, payload: Bytes) -> Result<Ticket, AppendError> {
         let known = self.shared.stream(stream).ok_or(AppendError::NoSuchStream(stream))?;
-        known.append(&self.shared, &payload)
+        known.append(&self.shared, payload)
     }
 
     fn read(

@@ -36,7 +36,6 @@ impl Fault {
         sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET as i32;
     pub(super) const OUT_OF_RANGE: i32 =
         sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE as i32;
-    pub(super) const TOO_LARGE: i32 = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as i32;
 
     fn new(code: sys::rd_kafka_resp_err_t) -> Self {
         Self { code: code as i32, text: error_text(code) }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -9,10 +10,11 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use holdfast_contracts::{LogTime, Offset};
 
 use super::{
-    native::{Persisted, Report, Stamp},
+    native::{Fault, Persisted, Report, Stamp},
     producer::Producer,
 };
 use crate::{
@@ -22,6 +24,13 @@ use crate::{
 
 /// Appends that share an allocation.
 const BLOCK_SLOTS: usize = 64;
+/// Groups of records that are with the client at once. Whatever is appended meanwhile goes along with the next one.
+///
+/// The client wakes its thread for every record that finds its queue empty, so records handed over one by one cost a
+/// wake-up and nearly a request each. Groups are as large as the brokers are slow, and a record that is alone never waits.
+const GROUPS_MAX: usize = 2;
+/// Records of a group. Bounds how long the others wait for the lock.
+const GROUP_RECORDS_MAX: usize = 4096;
 
 /// No outcome yet.
 const OPEN: u64 = 0;
@@ -89,6 +98,12 @@ struct Live {
     settled: usize,
 }
 
+/// Records that were handed to the client together.
+struct Group {
+    tags: Range<u64>,
+    unsettled: usize,
+}
+
 /// The appends of one stream, numbered from 0 in the order in which they were accepted.
 pub(super) struct Outbox {
     /// Why the stream is interrupted, if it is.
@@ -96,6 +111,10 @@ pub(super) struct Outbox {
     /// Takes the next append. None until there is one, and after one has failed.
     pub(super) producer: Option<Arc<Producer>>,
     next: u64,
+    /// The last appends, which the client does not have yet.
+    waiting: VecDeque<Bytes>,
+    /// What the client has, in the order in which it got it.
+    groups: VecDeque<Group>,
     /// The number of the first slot of the first block.
     base: u64,
     blocks: VecDeque<Live>,
@@ -119,6 +138,8 @@ impl Outbox {
             interrupted: false,
             producer: None,
             next: 0,
+            waiting: VecDeque::new(),
+            groups: VecDeque::new(),
             base: 0,
             blocks: VecDeque::new(),
             unsettled: 0,
@@ -135,13 +156,9 @@ impl Outbox {
         self.waiting_since
     }
 
-    /// The number that the next append will have.
-    pub(super) const fn next(&self) -> u64 {
-        self.next
-    }
-
-    /// The append with the number `next` was handed to the producer.
-    pub(super) fn accepted(&mut self) -> Ticket {
+    /// Takes an append. It waits here until [`hand_over`](Self::hand_over).
+    pub(super) fn accept(&mut self, payload: Bytes) -> Ticket {
+        self.waiting.push_back(payload);
         let slot = place(self.next - self.base);
         if slot / BLOCK_SLOTS == self.blocks.len() {
             let block = Arc::new(Block::new(Arc::clone(&self.settled)));
@@ -157,39 +174,92 @@ impl Outbox {
         Ticket::new(block, Appended { offset: Offset(number), append_time: LogTime(0) })
     }
 
+    /// Gives what waits to the producer, if there is one and it does not have enough already.
+    ///
+    /// # Errors
+    /// What the client said about the first record that still waits. [`Fault::QUEUE_FULL`] passes; after anything else
+    /// the producer is of no more use.
+    pub(super) fn hand_over(&mut self, partition: i32) -> Result<(), Fault> {
+        let Some(producer) = &self.producer else { return Ok(()) };
+        while self.groups.len() < GROUPS_MAX && !self.waiting.is_empty() {
+            let first = self.next - self.waiting.len() as u64;
+            let (mut end, mut result) = (first, Ok(()));
+            for payload in self.waiting.iter().take(GROUP_RECORDS_MAX) {
+                result = producer.produce(partition, payload, end);
+                if result.is_err() {
+                    break;
+                }
+                end += 1;
+            }
+            let handed = place(end - first);
+            if handed > 0 {
+                self.waiting.drain(..handed);
+                self.groups.push_back(Group { tags: first..end, unsettled: handed });
+            }
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the producer and the appends that it has not got. Returns how many those are, and their bytes.
+    pub(super) fn abandon(&mut self, reason: &str) -> (u64, u64) {
+        self.producer = None;
+        self.groups.clear();
+        let (first, mut bytes) = (self.next - self.waiting.len() as u64, 0);
+        let waiting = std::mem::take(&mut self.waiting);
+        for (tag, payload) in (first..).zip(&waiting) {
+            bytes += payload.len() as u64;
+            self.close(tag, |block, slot| {
+                block.fail(slot, AppendFailure::NotAppended { reason: reason.into() });
+            });
+        }
+        (waiting.len() as u64, bytes)
+    }
+
     /// Settles one append. `publish` is told the new end before the ticket is.
     pub(super) fn settle(&mut self, report: &Report, publish: impl FnOnce(u64)) -> Settled {
-        let slot = place(report.tag - self.base);
-        let live = &mut self.blocks[slot / BLOCK_SLOTS];
-        let slot = slot % BLOCK_SLOTS;
+        let of = self.groups.iter().position(|group| group.tags.contains(&report.tag));
+        if let Some(of) = of {
+            self.groups[of].unsettled -= 1;
+            if self.groups[of].unsettled == 0 {
+                self.groups.remove(of);
+            }
+        }
         let mut settled = Settled { end: None, bad_stamp: false };
-        match &report.outcome {
+        self.close(report.tag, |block, slot| match &report.outcome {
             Ok((offset, stamp)) => {
                 settled.end = Some(offset + 1);
                 publish(offset + 1);
                 match stamp {
-                    Stamp::LogAppend(time) => live.block.succeed(slot, *offset, *time),
+                    Stamp::LogAppend(time) => block.succeed(slot, *offset, *time),
                     Stamp::Other => {
                         settled.bad_stamp = true;
                         let reason = "it is in the log, but without the log's time".into();
-                        live.block.fail(slot, AppendFailure::Unknown { reason });
+                        block.fail(slot, AppendFailure::Unknown { reason });
                     }
                 }
             }
             Err((fault, Persisted::No)) => {
-                live.block.fail(slot, AppendFailure::NotAppended { reason: fault.text.as_str().into() });
+                block.fail(slot, AppendFailure::NotAppended { reason: fault.text.as_str().into() });
             }
             Err((fault, Persisted::Perhaps)) => {
-                live.block.fail(slot, AppendFailure::Unknown { reason: fault.text.as_str().into() });
+                block.fail(slot, AppendFailure::Unknown { reason: fault.text.as_str().into() });
             }
-        }
+        });
+        settled
+    }
+
+    /// Lets an append have its outcome, which `decide` writes down.
+    fn close(&mut self, tag: u64, decide: impl FnOnce(&Block, usize)) {
+        let slot = place(tag - self.base);
+        let live = &mut self.blocks[slot / BLOCK_SLOTS];
+        decide(&live.block, slot % BLOCK_SLOTS);
         live.settled += 1;
         self.unsettled -= 1;
         while self.blocks.front().is_some_and(|live| live.settled == BLOCK_SLOTS) {
             self.blocks.pop_front();
             self.base += BLOCK_SLOTS as u64;
         }
-        settled
     }
 
     /// Something was settled: the wait of the rest begins anew.

@@ -41,6 +41,8 @@ impl Producer {
         // measured here instead, and ends everything at once.
         config.remove("message.timeout.ms");
         config.set("delivery.timeout.ms", "0");
+        // Otherwise the client would send what lies behind a record that was refused, if nobody stops it in time.
+        config.set("enable.gapless.guarantee", "true");
         let client = Client::new(&config, Kind::Producer, &shared.undertaker)?;
         let handle = client.topic(&shared.names[topic.code() as usize])?;
         Ok(Self {
@@ -76,17 +78,15 @@ impl Producer {
             return;
         }
         shared.counters.producer_broke(reason);
-        for stream in shared.streams.iter().filter(|stream| stream.id.topic == self.topic) {
-            let mut outbox = stream.outbox();
-            if outbox.producer.as_ref().is_some_and(|producer| Arc::ptr_eq(producer, self)) {
-                outbox.producer = None;
-            }
-            outbox.interrupted |= outbox.unsettled() > 0;
+        let streams = || shared.streams.iter().filter(|stream| stream.id.topic == self.topic);
+        for stream in streams() {
+            stream.give_up(shared, self, reason);
         }
         // Every record it has was accepted before its stream was visited, so none can follow the purge.
         self.client().purge();
         let mut round = WakeRound::default();
-        for stream in shared.streams.iter().filter(|stream| stream.id.topic == self.topic) {
+        for stream in streams() {
+            round.wake(&stream.settled);
             round.wake(&stream.subscribers);
         }
     }
@@ -115,8 +115,7 @@ impl Producer {
         let mut round = WakeRound::default();
         for run in reports.chunk_by(|one, other| one.partition == other.partition) {
             let stream = shared.stream_of(self.topic, run[0].partition);
-            let room = stream.settle(shared, run);
-            shared.room.give_back(room, run.len() as u64);
+            stream.settle(shared, self, run);
             if let Some((fault, _)) = run.iter().find_map(|report| report.outcome.as_ref().err()) {
                 self.give_up(shared, &fault.text);
             }
@@ -127,6 +126,9 @@ impl Producer {
             round.wake(&stream.subscribers);
         }
         shared.wake_refused(&mut round);
+        for stream in shared.streams.iter().filter(|stream| stream.id.topic == self.topic) {
+            stream.hand_over_rest(shared);
+        }
     }
 
     fn silent_for_too_long(&self, shared: &Shared) -> bool {

@@ -14,6 +14,7 @@ use super::{
     KafkaConfig,
     lanes::Lanes,
     native::{TopicHandle, Undertaker},
+    outbox::Outbox,
     producer::Producers,
     stats::Counters,
     stream::Stream,
@@ -181,6 +182,13 @@ impl Shared {
         self.fail(&format!(
             "topic {name} is not set to message.timestamp.type=LogAppendTime: its times are not the log's"
         ));
+    }
+
+    /// Gives up a stream's producer and what it has not got.
+    pub(super) fn abandon(&self, outbox: &mut Outbox, reason: &str) {
+        let (records, bytes) = outbox.abandon(reason);
+        self.room.give_back(bytes, records);
+        self.counters.deliveries_failed(records);
     }
 
     /// Wakes those whose append was refused for lack of room.

@@ -53,8 +53,8 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn delivery_failed(&self) {
-        self.delivery_errors.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn deliveries_failed(&self, count: u64) {
+        self.delivery_errors.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(super) fn producer_broke(&self, reason: &str) {

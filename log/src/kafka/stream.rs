@@ -19,6 +19,7 @@ use super::{
     feed::{Feed, Trouble},
     native::{Fault, Report, Room, TopicHandle},
     outbox::Outbox,
+    producer::Producer,
     shared::Shared,
 };
 use crate::port::{
@@ -44,6 +45,8 @@ pub(super) struct Stream {
     outbox: Mutex<Outbox>,
     /// An append was refused for lack of room since the last wake-up for it.
     refused: AtomicBool,
+    /// The client had no room for what waits, since the last report.
+    crowded_out: AtomicBool,
     feeds: Mutex<Feeds>,
     /// Knows what the feed that is farthest ahead has heard of the ends.
     leader: Mutex<Option<Arc<TopicHandle>>>,
@@ -82,6 +85,7 @@ impl Stream {
             outbox: Mutex::new(Outbox::new(Arc::clone(&settled))),
             settled,
             refused: AtomicBool::new(false),
+            crowded_out: AtomicBool::new(false),
             feeds: Mutex::default(),
             leader: Mutex::default(),
             starving: AtomicBool::new(false),
@@ -155,45 +159,62 @@ impl Stream {
         }
     }
 
-    pub(super) fn append(&self, shared: &Arc<Shared>, payload: &Bytes) -> Result<Ticket, AppendError> {
-        let (bytes, bytes_max) = (payload.len(), self.id.topic.payload_bytes_max());
+    pub(super) fn append(&self, shared: &Arc<Shared>, payload: Bytes) -> Result<Ticket, AppendError> {
+        let bytes = payload.len();
+        let bytes_max = self.id.topic.payload_bytes_max();
         if bytes > bytes_max {
             return Err(AppendError::TooLarge { bytes, bytes_max });
         }
-        // A producer may turn out to be broken, and then the next one; more than that is a broker that refuses.
-        for _ in 0..2 {
-            let mut outbox = self.outbox();
-            shared.check_gate()?;
-            if outbox.interrupted {
-                return Err(AppendError::Interrupted);
-            }
-            if !shared.room.take(bytes as u64) && !self.refuse(shared, bytes as u64) {
-                return Err(AppendError::Full);
-            }
-            let fault = match self.hand_over(shared, &mut outbox, payload) {
-                Ok(ticket) => return Ok(ticket),
-                Err(fault) => fault,
-            };
-            shared.room.give_back(bytes as u64, 1);
-            match fault.code {
-                Fault::TOO_LARGE => return Err(AppendError::TooLarge { bytes, bytes_max }),
-                Fault::FATAL => {
-                    let broken = outbox.producer.take();
-                    drop(outbox);
-                    if let Some(broken) = broken {
-                        broken.give_up(shared, &fault.text);
-                    }
-                }
-                _ => {
+        let mut outbox = self.outbox();
+        shared.check_gate()?;
+        if outbox.interrupted {
+            return Err(AppendError::Interrupted);
+        }
+        let is_broken = outbox.producer.as_ref().is_none_or(|producer| producer.is_broken());
+        if is_broken && outbox.unsettled() > 0 {
+            // Whoever gives the producer up is on the way here, and nothing may slip past what it has.
+            outbox.interrupted = true;
+            return Err(AppendError::Interrupted);
+        }
+        if !shared.room.take(bytes as u64) && !self.refuse(shared, bytes as u64) {
+            return Err(AppendError::Full);
+        }
+        if is_broken {
+            match shared.producers[self.id.topic.code() as usize].current(shared, self.id.topic) {
+                Ok(producer) => outbox.producer = Some(producer),
+                Err(fault) => {
+                    shared.room.give_back(bytes as u64, 1);
                     self.refused.store(true, Ordering::SeqCst);
-                    if fault.code != Fault::QUEUE_FULL {
-                        shared.counters.remember(fault.text);
-                    }
+                    shared.counters.remember(fault.text);
                     return Err(AppendError::Full);
                 }
             }
         }
-        Err(AppendError::Interrupted)
+        let ticket = outbox.accept(payload);
+        self.hand_over(shared, outbox);
+        Ok(ticket)
+    }
+
+    /// Gives what waits to the client, as far as that is wanted now.
+    fn hand_over(&self, shared: &Shared, mut outbox: MutexGuard<'_, Outbox>) {
+        match outbox.hand_over(self.partition()) {
+            Ok(()) => {}
+            Err(fault) if fault.code == Fault::QUEUE_FULL => self.crowded_out.store(true, Ordering::SeqCst),
+            Err(fault) => {
+                let producer = outbox.producer.clone();
+                drop(outbox);
+                if let Some(producer) = producer {
+                    producer.give_up(shared, &fault.text);
+                }
+            }
+        }
+    }
+
+    /// Gives what waits to the client, if other streams had filled it.
+    pub(super) fn hand_over_rest(&self, shared: &Shared) {
+        if self.crowded_out.load(Ordering::SeqCst) && self.crowded_out.swap(false, Ordering::SeqCst) {
+            self.hand_over(shared, self.outbox());
+        }
     }
 
     /// Marks the stream as refused for lack of room. True if there was room after all, and it is taken.
@@ -208,21 +229,10 @@ impl Stream {
         self.refused.load(Ordering::SeqCst) && self.refused.swap(false, Ordering::SeqCst)
     }
 
-    fn hand_over(&self, shared: &Arc<Shared>, outbox: &mut Outbox, payload: &[u8]) -> Result<Ticket, Fault> {
-        if outbox.producer.as_ref().is_none_or(|producer| producer.is_broken()) {
-            let topic = self.id.topic;
-            outbox.producer = Some(shared.producers[topic.code() as usize].current(shared, topic)?);
-        }
-        let tag = outbox.next();
-        let producer = outbox.producer.as_ref().expect("it was put there");
-        producer.produce(self.partition(), payload, tag)?;
-        Ok(outbox.accepted())
-    }
-
-    /// Settles appends. Returns the bytes they were.
-    pub(super) fn settle(&self, shared: &Shared, reports: &[Report]) -> u64 {
-        let mut bytes = 0;
+    /// Settles appends. When one of them failed, those that were to follow it fail with it.
+    pub(super) fn settle(&self, shared: &Shared, producer: &Arc<Producer>, reports: &[Report]) {
         let mut outbox = self.outbox();
+        let mut bytes = 0;
         for report in reports {
             bytes += report.bytes as u64;
             let publish = |end| {
@@ -231,13 +241,28 @@ impl Stream {
             if outbox.settle(report, publish).bad_stamp {
                 shared.fail_bad_stamp(self.id);
             }
-            if report.outcome.is_err() {
-                outbox.interrupted = true;
-                shared.counters.delivery_failed();
-            }
+        }
+        shared.room.give_back(bytes, reports.len() as u64);
+        let failed = reports.iter().filter_map(|report| report.outcome.as_ref().err());
+        shared.counters.deliveries_failed(failed.clone().count() as u64);
+        let is_current = outbox.producer.as_ref().is_some_and(|current| Arc::ptr_eq(current, producer));
+        if let Some((fault, _)) = failed.clone().next().filter(|_| is_current) {
+            outbox.interrupted = true;
+            shared.abandon(&mut outbox, &fault.text);
         }
         outbox.progressed();
-        bytes
+        if is_current {
+            self.hand_over(shared, outbox);
+        }
+    }
+
+    /// Gives up what a producer has of this stream, and what it was to get.
+    pub(super) fn give_up(&self, shared: &Shared, producer: &Arc<Producer>, reason: &str) {
+        let mut outbox = self.outbox();
+        if outbox.producer.as_ref().is_some_and(|current| Arc::ptr_eq(current, producer)) {
+            outbox.interrupted |= outbox.unsettled() > 0;
+            shared.abandon(&mut outbox, reason);
+        }
     }
 
     pub(super) fn read(

@@ -15,7 +15,7 @@ const PROTECTED: &[(&str, &str)] = &[
     ("delivery.report.only.error", "what is durable is known from the reports of delivered records"),
     ("enable.auto.commit", "offsets come from the checkpoint"),
     ("enable.auto.offset.store", "offsets come from the checkpoint"),
-    ("enable.gapless.guarantee", "gaps are closed from the log, not by the client"),
+    ("enable.gapless.guarantee", "nothing may slip past a record that was refused"),
     ("enable.idempotence", "the order of records rests on it"),
     ("enable.partition.eof", "positions are kept by Holdfast"),
     ("enabled_events", "Holdfast sets which events it serves"),
