@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use holdfast_contracts::{LogTime, Offset, PartitionId};
 use holdfast_kafka_kit::{Brokers, Options, Status};
-use holdfast_log::Topic;
 use holdfast_log::kafka::dead_letters::{DeadLetter, DeadLetters};
 use holdfast_log::kafka::identity::{Pins, pin_or_check};
 use holdfast_log::kafka::topics::{self, TopicsSpec};
 use holdfast_log::kafka::{
     KafkaConfig, KafkaError, KafkaSettings, MemberEvent, Membership, MembershipConfig, Profile, lookup,
 };
+use holdfast_log::{KafkaLog, KafkaLogOptions, Layout, OrderedLog as _, StreamId, Topic};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PARTITIONS: u32 = 2;
@@ -68,13 +68,14 @@ fn right_password(status: &Status, user: &str) -> KafkaConfig {
 }
 
 /// Gives the rights that are documented, with the script that documents them.
-fn give_rights(brokers: &Brokers) {
+fn give_rights(brokers: &Brokers, trim: &str) {
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..");
     let tool = root.join("scripts/kafka");
     let given = Command::new(root.join("config/kafka-acls.sh"))
         .args(["--bootstrap-server", brokers.bootstrap()])
         .env("KAFKA_ACLS", format!("{} tool org.apache.kafka.tools.AclCommand", tool.display()))
         .env("TOPIC_PREFIX", PREFIX)
+        .env("TRIM", trim)
         .output()
         .unwrap();
     assert!(given.status.success(), "{}", String::from_utf8_lossy(&given.stderr));
@@ -171,7 +172,7 @@ fn each_part_may_do_what_it_is_for_and_nothing_else() {
     // Nobody has a right before it is given.
     assert_not_allowed("a stranger's look", &lookup(&stranger));
     assert_not_allowed("the sequencer without rights", &lookup(&sequencer));
-    give_rights(&brokers);
+    give_rights(&brokers, "");
 
     for (name, config) in [("intake", &intake), ("sequencer", &sequencer), ("reader", &reader)] {
         assert_eq!(lookup(config).unwrap(), log, "{name}");
@@ -210,6 +211,51 @@ fn each_part_may_do_what_it_is_for_and_nothing_else() {
     // A topic that is missing is not made by a part of Holdfast.
     let elsewhere = KafkaConfig { topic_prefix: "secure.other.".to_owned(), ..sequencer };
     assert_not_allowed("the sequencer's new topics", &topics::create(&elsewhere, &spec));
+}
+
+/// Makes the topics, as an administrator who needs no password.
+fn make_topics(brokers: &Brokers, partitions: u32) {
+    let administrator = KafkaConfig {
+        topic_prefix: PREFIX.to_owned(),
+        ..KafkaConfig::new(brokers.bootstrap(), "administrator")
+    };
+    topics::create(&administrator, &TopicsSpec::new(partitions, Profile::Single)).unwrap();
+}
+
+#[test]
+fn a_log_over_tls_works_and_forgets_only_with_the_right_to() {
+    const STREAM: StreamId = StreamId::inventory_decisions(PartitionId(0));
+    let brokers = Brokers::start(Options { secure: true, ..Options::default() });
+    make_topics(&brokers, 1);
+    give_rights(&brokers, "");
+    let sequencer = right_password(brokers.begun(), "sequencer");
+    let found = lookup(&sequencer).unwrap();
+    let options = KafkaLogOptions::new(found.log_id, Layout::inventory(1).unwrap());
+    let log = KafkaLog::open(&sequencer, options).unwrap();
+    for nr in 0..3_u8 {
+        log.append(STREAM, Bytes::copy_from_slice(&[nr])).unwrap().wait(PATIENCE).unwrap().unwrap();
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        while !done() {
+            assert!(Instant::now() < deadline, "{what}: {:?}", log.stats());
+            std::thread::yield_now();
+        }
+    };
+    log.trim(STREAM, Offset(2)).unwrap();
+    let complaint = || log.stats().last_error.unwrap_or_default().to_lowercase();
+    until("nobody complained", &|| complaint().contains("authorization"));
+    assert_eq!(log.refresh(STREAM).unwrap().low, Offset(0), "it forgot without the right to");
+
+    give_rights(&brokers, "yes");
+    until("nothing was forgotten", &|| log.refresh(STREAM).unwrap().low == Offset(2));
+    let kept = std::cell::RefCell::new(Vec::new());
+    until("the rest does not come", &|| {
+        log.read(STREAM, Offset(2), 1_000, &mut kept.borrow_mut()).unwrap();
+        !kept.borrow().is_empty()
+    });
+    let kept: Vec<_> = kept.take().iter().map(|record| (record.offset, record.payload.to_vec())).collect();
+    assert_eq!(kept, [(Offset(2), vec![2])]);
 }
 
 #[test]

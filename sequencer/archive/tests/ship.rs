@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_contracts::Offset;
+use holdfast_core::Machine;
 use holdfast_engine::{
-    CheckpointArchive, CheckpointStore, Page, ShipConfig, ShipError, Shipped, Shipping, StoreError, Trim,
+    Assignment, CheckpointArchive, CheckpointStore, Page, PartitionState, PartitionStatus, Sequencer,
+    SequencerConfig, ShipConfig, ShipError, Shipped, Shipping, StoreError, Trim,
 };
 use holdfast_log::OrderedLog;
 use kit::{
-    COMMANDS, DECISIONS, Driven, Host, LOG_ID, ONLY, PATIENCE, files, flip, log_of, opening, save,
-    ship_config,
+    COMMANDS, DECISIONS, Driven, Host, LOG_ID, ONLY, PATIENCE, files, flip, log_of, machine_for, opening,
+    quiet, save, ship_config,
 };
 
 fn begin(archive: &Path) -> (Host, Driven<impl CheckpointStore + use<>>) {
@@ -170,6 +172,45 @@ fn an_empty_disk_without_its_archive_is_told_apart_from_a_lost_checkpoint() {
 }
 
 #[test]
+fn an_owner_with_an_empty_disk_waits_until_the_archive_is_back() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (archive, away) = (place.path().join("archive"), place.path().join("away"));
+    let (host, mut worker) = begin(&archive);
+    host.go_on(&mut worker, 0, 100);
+    host.shipper(ship_config(1)).round().expect("it is shipped");
+    let digest = worker.machine().digest();
+    drop(worker);
+    let other = Arc::new(Host::new(&host.log, &archive));
+    std::fs::rename(&archive, &away).expect("it can be renamed");
+    let port = Arc::clone(&host.log) as Arc<dyn OrderedLog>;
+    let partitions = vec![(quiet(), machine_for(port.as_ref()))];
+    let config = SequencerConfig { partitions, threads: 1, standby: false };
+    let stores = Arc::clone(&other);
+    let sequencer = Sequencer::start_unassigned(&port, &config, move |_| stores.store());
+    sequencer.set_assignment(ONLY, Assignment::Active).expect("it is run here");
+    let wait = |what: &str, done: &dyn Fn(&PartitionStatus) -> bool| {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = sequencer.statuses().remove(0);
+            assert!(!matches!(status.state, PartitionState::Stopped(_)), "{status:?}");
+            if done(&status) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{what}: {status:?}");
+            std::thread::yield_now();
+        }
+    };
+    wait("it does not say what it waits for", &|status| {
+        status.stuck.as_ref().is_some_and(|stuck| stuck.why.contains("archive"))
+    });
+    std::fs::rename(&away, &archive).expect("it can be renamed");
+    wait("it does not go on", &|status| status.is_live() && status.stuck.is_none());
+    let seen = sequencer.ask(ONLY, |machine: &Machine, _| machine.digest());
+    assert_eq!(seen.expect("it can be asked"), Some(digest));
+    sequencer.stop(PATIENCE);
+}
+
+#[test]
 fn two_owners_may_ship_the_same_offset_at_once() {
     let archive = tempfile::tempdir().expect("a directory");
     let (host, mut worker) = begin(archive.path());
@@ -255,8 +296,8 @@ fn commands_that_a_reader_needs_are_kept() {
     let readers = Arc::new(holdfast_engine::ReaderMarks::default());
     let mark = readers.enter(COMMANDS, Offset(0));
     let log = Arc::clone(&host.log) as Arc<dyn OrderedLog>;
-    let machine = kit::machine_for(host.log.as_ref());
-    let mut shipper = holdfast_engine::Shipper::<holdfast_core::Machine>::new(
+    let machine = machine_for(host.log.as_ref());
+    let mut shipper = holdfast_engine::Shipper::<Machine>::new(
         ONLY,
         machine,
         log,

@@ -124,9 +124,13 @@ impl StopReason {
     }
 
     /// Whether what is elsewhere may come to its senses: a log that cannot be asked, or lost an output that can be said again; a
-    /// place for checkpoints that does not answer.
+    /// place for checkpoints that does not answer, here or elsewhere.
     pub(crate) const fn may_be_waited_out(&self) -> bool {
-        self.is_outage() || matches!(self, Self::OutputLost(_) | Self::Store(StoreError::Database { .. }))
+        let elsewhere = matches!(
+            self,
+            Self::OutputLost(_) | Self::Store(StoreError::Database { .. } | StoreError::Archive { .. })
+        );
+        self.is_outage() || elsewhere
     }
 
     /// What an operator can do about it.
@@ -154,7 +158,7 @@ impl StopReason {
                 "look at the disk and the system log, then start the server again"
             }
             Self::Store(StoreError::Archive { .. }) => {
-                "there is no checkpoint here and the log alone is not enough: make the archive reachable, then start again"
+                "there is no checkpoint here and the log alone is not enough: make the archive reachable; it is asked again"
             }
             Self::Store(_) => {
                 "look at the disk; the checkpoint directory may be moved aside if the log is whole: it is built anew"

@@ -62,6 +62,11 @@ const LEAST: &[(&str, u64, &str)] = &[
         "a broker that is away for a moment would interrupt every partition; 0 waits for ever",
     ),
     ("message.max.bytes", 9_000_000, "decisions are as large as 8 MiB"),
+    (
+        "queue.buffering.max.kbytes",
+        9_000,
+        "decisions are as large as 8 MiB, and one that never fits would wait for ever",
+    ),
 ];
 
 /// The name under which a setting is known here.
