@@ -278,6 +278,23 @@ fn a_refused_record_takes_those_behind_it_along() {
 }
 
 #[test]
+fn records_that_come_one_by_one_share_memory() {
+    let topics = Topics::new(Brokers::shared(), 1);
+    let log = topics.open();
+    for nr in 0..50 {
+        settle(&append(&log, COMMANDS, &numbered(nr)));
+        let came = read_until(&log, COMMANDS, nr, |records| records.len() == 1);
+        assert_eq!(number(&came[0]), nr);
+    }
+    let places: Vec<_> = read_until(&log, COMMANDS, 0, |records| records.len() == 50)
+        .iter()
+        .map(|record| record.payload.as_ptr().addr())
+        .collect();
+    // Otherwise every record that is kept keeps as much memory as a batch may need.
+    assert!(places.windows(2).all(|pair| pair[1] == pair[0] + 8), "{places:?}");
+}
+
+#[test]
 fn a_topic_without_the_logs_time_is_refused() {
     let topics = Topics::with(Brokers::shared(), 1, &[("message.timestamp.type", "CreateTime")]);
     let log = topics.open();

@@ -13,6 +13,9 @@ use crate::server::Server;
 /// How long the brokers wait for a sign of life of a sequencer, in milliseconds; as the peer has it.
 pub(crate) const SESSION_TIMEOUT_MS: u64 = 3_000;
 
+/// Bytes of records that roles keep for readers. So few are all there within seconds.
+const TAIL_BYTES_MAX: u64 = 16 << 20;
+
 /// Whether sequencers keep the partitions of others warm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standby {
@@ -53,7 +56,7 @@ impl<'a> Cluster<'a> {
         std::fs::create_dir_all(&archive)?;
         let (settings, prefix) = (directory.join("kafka.toml"), format!("roles-{name}-"));
         let text = format!(
-            "[kafka]\nbootstrap = \"{}\"\ntopic_prefix = \"{prefix}\"\nprofile = \"single\"\n\n[sequencer]\nstandby = {}\n\
+            "[log]\ntail_bytes_max = {TAIL_BYTES_MAX}\n\n[kafka]\nbootstrap = \"{}\"\ntopic_prefix = \"{prefix}\"\nprofile = \"single\"\n\n[sequencer]\nstandby = {}\n\
              room_for_ids = {room}\nroom_for_holds = {room}\n\n[roles]\nsession_timeout_ms = {SESSION_TIMEOUT_MS}\n\
              ship_every_ms = {ship_every_ms}\narchive = \"{}\"\n",
             broker.bootstrap(),

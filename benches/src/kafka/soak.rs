@@ -19,7 +19,7 @@ pub(crate) const ROWS: &[&str] = &["kafka_soak_sequencer", "kafka_soak_intake", 
 
 /// Requests per second.
 const RATE: u64 = 20_000;
-const CONNECTIONS: u32 = 64;
+const CONNECTIONS: u32 = 256;
 /// Ids are forgotten and holds end so soon that as many go as come before the first minute is over.
 const DEDUPE_WINDOW_MS: u64 = 20_000;
 const HOLD_TTL_MS: u64 = 10_000;

@@ -45,6 +45,8 @@ pub(super) struct Feed {
     pub(super) topic: Arc<TopicHandle>,
     fetch: Fetch,
     window: VecDeque<Record>,
+    /// Where the next payloads go. It outlives a batch, which may be of one record: each that is kept would keep as much.
+    slab: BytesMut,
     bytes: usize,
     /// The offset of the record that comes next. The window ends there.
     next: u64,
@@ -74,6 +76,7 @@ impl Feed {
             topic,
             fetch,
             window: VecDeque::new(),
+            slab: BytesMut::new(),
             bytes: 0,
             next: from,
             average: 256,
@@ -153,7 +156,12 @@ impl Feed {
             return Ok(false);
         }
         let before = self.next;
-        let mut taken = Window { records: &mut self.window, bytes: &mut self.bytes, next: &mut self.next };
+        let mut taken = Window {
+            records: &mut self.window,
+            slab: &mut self.slab,
+            bytes: &mut self.bytes,
+            next: &mut self.next,
+        };
         let result = taken.fill(&batch);
         drop(batch);
         if self.next > before {
@@ -176,6 +184,7 @@ impl Feed {
 /// The end of a feed where records are added.
 struct Window<'a> {
     records: &'a mut VecDeque<Record>,
+    slab: &'a mut BytesMut,
     bytes: &'a mut usize,
     next: &'a mut u64,
 }
@@ -183,7 +192,6 @@ struct Window<'a> {
 impl Window<'_> {
     /// Adds a batch. Returns the average payload.
     fn fill(&mut self, batch: &Batch<'_>) -> Result<usize, Trouble> {
-        let mut slab = BytesMut::new();
         let mut total = 0;
         for message in batch.messages() {
             let (offset, stamp, payload) = match message {
@@ -192,7 +200,7 @@ impl Window<'_> {
             };
             self.check_order(offset)?;
             let Stamp::LogAppend(time) = stamp else { return Err(Trouble::BadStamp { offset }) };
-            let payload = keep(&mut slab, payload);
+            let payload = keep(self.slab, payload);
             total += payload.len();
             *self.bytes += payload.len() + RECORD_OVERHEAD_BYTES;
             *self.next = offset + 1;

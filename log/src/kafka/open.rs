@@ -20,7 +20,7 @@ pub struct KafkaLogOptions {
     pub log_id: LogId,
     /// The partitions that the topics have.
     pub layout: Layout,
-    /// Bytes of recent records kept in memory for the readers of each stream. Readers behind that fetch for themselves.
+    /// Bytes of recent records kept in memory for readers, all streams together. Readers behind that fetch for themselves.
     pub tail_bytes_max: usize,
     /// Bytes of payload that may be accepted and not acknowledged, all streams together, before appends are refused
     /// as [`Full`](crate::AppendError::Full).
@@ -111,7 +111,7 @@ pub(super) fn open(config: &KafkaConfig, options: &KafkaLogOptions) -> Result<Ar
         config: config.clone(),
         askers,
         undertaker,
-        tail_bytes_max: options.tail_bytes_max,
+        tail_bytes_max: options.tail_bytes_max / options.layout.stream_count(),
         unsettled_bytes_max: options.unsettled_bytes_max,
         stall: options.stall_timeout,
         delivery_timeout: delivery_timeout(config),

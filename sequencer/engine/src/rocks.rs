@@ -362,7 +362,7 @@ fn options() -> Options {
     options.create_if_missing(true);
     options.set_paranoid_checks(true);
     options.set_atomic_flush(true);
-    options.set_write_buffer_size(256 << 20);
+    options.set_write_buffer_size(64 << 20);
     options.set_max_write_buffer_number(3);
     options.set_max_background_jobs(2);
     options.set_keep_log_file_num(4);
