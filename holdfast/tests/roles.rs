@@ -9,20 +9,34 @@ use holdfast_contracts::murmur2::partition_of;
 use kit::cluster::{Cluster, PARTITIONS, is_empty, owns, partition, reserve, status, wait_until};
 use kit::holdfast;
 use kit::offline::SKU;
-use kit::server::{open_sale, role_refused, token};
+use kit::server::{Server, open_sale, role_refused, token};
 use rustix::process::Signal;
 
 const STANDBY: &str = "[sequencer]\nstandby = true\n[roles]\nsession_timeout_ms = 2000\n";
 
+/// A sale that two sequencers and an intake hold, and somebody who buys.
+struct Shop {
+    one: Server,
+    two: Server,
+    intake: Server,
+    buyer: String,
+}
+
+impl Shop {
+    fn open(cluster: &Cluster) -> Self {
+        let (one, two) = (cluster.sequencer("one"), cluster.sequencer("two"));
+        let intake = cluster.intake("intake");
+        let data = cluster.data("intake");
+        wait_until("an owner", || owns(&one) || owns(&two));
+        open_sale(&data, 100, "");
+        Self { one, two, intake, buyer: token(&data, "buyer", None) }
+    }
+}
+
 #[test]
 fn a_sale_goes_on_when_whoever_decides_is_killed() {
     let cluster = Cluster::new("killed", STANDBY);
-    let (one, two) = (cluster.sequencer("one"), cluster.sequencer("two"));
-    let intake = cluster.intake("intake");
-    let data = cluster.data("intake");
-    wait_until("an owner", || owns(&one) || owns(&two));
-    open_sale(&data, 100, "");
-    let buyer = token(&data, "buyer", None);
+    let Shop { one, two, intake, buyer } = Shop::open(&cluster);
     let first = reserve(&intake, &buyer, "k1");
     assert_eq!(first.status, 201, "{first:?}");
 
@@ -66,12 +80,7 @@ fn what_is_drained_is_handed_over_without_waiting_for_a_session_to_end() {
     // The session outlives the test's patience.
     let cluster =
         Cluster::new("drained", "[sequencer]\nstandby = true\n[roles]\nsession_timeout_ms = 300000\n");
-    let (one, two) = (cluster.sequencer("one"), cluster.sequencer("two"));
-    let intake = cluster.intake("intake");
-    let data = cluster.data("intake");
-    wait_until("an owner", || owns(&one) || owns(&two));
-    open_sale(&data, 100, "");
-    let buyer = token(&data, "buyer", None);
+    let Shop { one, two, intake, buyer } = Shop::open(&cluster);
     assert!(matches!(reserve(&intake, &buyer, "k1").status, 200 | 201));
     let (owner, other, name) = if owns(&one) { (one, two, "one") } else { (two, one, "two") };
 

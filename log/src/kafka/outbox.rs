@@ -124,14 +124,6 @@ pub(super) struct Outbox {
     settled: Arc<WakerSet>,
 }
 
-/// What a report has brought.
-pub(super) struct Settled {
-    /// The offset after the record, if it is in the log.
-    pub(super) end: Option<u64>,
-    /// The record was not stamped by its log.
-    pub(super) bad_stamp: bool,
-}
-
 impl Outbox {
     pub(super) fn new(settled: Arc<WakerSet>) -> Self {
         Self {
@@ -146,6 +138,11 @@ impl Outbox {
             waiting_since: None,
             settled,
         }
+    }
+
+    /// Whether appends go to this producer.
+    pub(super) fn goes_to(&self, producer: &Arc<Producer>) -> bool {
+        self.producer.as_ref().is_some_and(|current| Arc::ptr_eq(current, producer))
     }
 
     pub(super) const fn unsettled(&self) -> usize {
@@ -217,7 +214,7 @@ impl Outbox {
     }
 
     /// Settles one append. `publish` is told the new end before the ticket is.
-    pub(super) fn settle(&mut self, report: &Report, publish: impl FnOnce(u64)) -> Settled {
+    pub(super) fn settle(&mut self, report: &Report, publish: impl FnOnce(u64)) {
         let of = self.groups.iter().position(|group| group.tags.contains(&report.tag));
         if let Some(of) = of {
             self.groups[of].unsettled -= 1;
@@ -225,15 +222,12 @@ impl Outbox {
                 self.groups.remove(of);
             }
         }
-        let mut settled = Settled { end: None, bad_stamp: false };
         self.close(report.tag, |block, slot| match &report.outcome {
             Ok((offset, stamp)) => {
-                settled.end = Some(offset + 1);
                 publish(offset + 1);
                 match stamp {
                     Stamp::LogAppend(time) => block.succeed(slot, *offset, *time),
                     Stamp::Other => {
-                        settled.bad_stamp = true;
                         let reason = "it is in the log, but without the log's time".into();
                         block.fail(slot, AppendFailure::Unknown { reason });
                     }
@@ -246,7 +240,6 @@ impl Outbox {
                 block.fail(slot, AppendFailure::Unknown { reason: fault.text.as_str().into() });
             }
         });
-        settled
     }
 
     /// Lets an append have its outcome, which `decide` writes down.

@@ -78,14 +78,13 @@ impl Producer {
             return;
         }
         shared.counters.producer_broke(reason);
-        let streams = || shared.streams.iter().filter(|stream| stream.id.topic == self.topic);
-        for stream in streams() {
+        for stream in shared.streams_of(self.topic) {
             stream.give_up(shared, self, reason);
         }
         // Every record it has was accepted before its stream was visited, so none can follow the purge.
         self.client().purge();
         let mut round = WakeRound::default();
-        for stream in streams() {
+        for stream in shared.streams_of(self.topic) {
             round.wake(&stream.settled);
             round.wake(&stream.subscribers);
         }
@@ -126,14 +125,14 @@ impl Producer {
             round.wake(&stream.subscribers);
         }
         shared.wake_refused(&mut round);
-        for stream in shared.streams.iter().filter(|stream| stream.id.topic == self.topic) {
+        for stream in shared.streams_of(self.topic) {
             stream.hand_over_rest(shared);
         }
     }
 
     fn silent_for_too_long(&self, shared: &Shared) -> bool {
         let now = Instant::now();
-        shared.streams.iter().filter(|stream| stream.id.topic == self.topic).any(|stream| {
+        shared.streams_of(self.topic).any(|stream| {
             let since = stream.outbox().waiting_since();
             since.is_some_and(|since| now.duration_since(since) > shared.delivery_timeout)
         })

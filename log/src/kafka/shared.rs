@@ -134,6 +134,11 @@ impl Shared {
         self.streams.get(self.layout.index(id)?)
     }
 
+    /// The streams of one topic.
+    pub(super) fn streams_of(&self, topic: Topic) -> impl Iterator<Item = &Arc<Stream>> {
+        self.streams.iter().filter(move |stream| stream.id.topic == topic)
+    }
+
     /// The stream that a report of the client library is about.
     pub(super) fn stream_of(&self, topic: Topic, partition: i32) -> &Stream {
         let partition = PartitionId(u32::try_from(partition).expect("records are appended to a partition"));

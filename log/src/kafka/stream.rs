@@ -17,7 +17,7 @@ use holdfast_contracts::Offset;
 
 use super::{
     feed::{Feed, Trouble},
-    native::{Fault, Report, Room, TopicHandle},
+    native::{Fault, Report, Room, Stamp, TopicHandle},
     outbox::Outbox,
     producer::Producer,
     shared::Shared,
@@ -238,15 +238,16 @@ impl Stream {
             let publish = |end| {
                 self.end.fetch_max(end, Ordering::AcqRel);
             };
-            if outbox.settle(report, publish).bad_stamp {
+            outbox.settle(report, publish);
+            if matches!(report.outcome, Ok((_, Stamp::Other))) {
                 shared.fail_bad_stamp(self.id);
             }
         }
         shared.room.give_back(bytes, reports.len() as u64);
-        let failed = reports.iter().filter_map(|report| report.outcome.as_ref().err());
+        let mut failed = reports.iter().filter_map(|report| report.outcome.as_ref().err());
         shared.counters.deliveries_failed(failed.clone().count() as u64);
-        let is_current = outbox.producer.as_ref().is_some_and(|current| Arc::ptr_eq(current, producer));
-        if let Some((fault, _)) = failed.clone().next().filter(|_| is_current) {
+        let is_current = outbox.goes_to(producer);
+        if is_current && let Some((fault, _)) = failed.next() {
             outbox.interrupted = true;
             shared.abandon(&mut outbox, &fault.text);
         }
@@ -259,7 +260,7 @@ impl Stream {
     /// Gives up what a producer has of this stream, and what it was to get.
     pub(super) fn give_up(&self, shared: &Shared, producer: &Arc<Producer>, reason: &str) {
         let mut outbox = self.outbox();
-        if outbox.producer.as_ref().is_some_and(|current| Arc::ptr_eq(current, producer)) {
+        if outbox.goes_to(producer) {
             outbox.interrupted |= outbox.unsettled() > 0;
             shared.abandon(&mut outbox, reason);
         }
