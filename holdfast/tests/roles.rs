@@ -9,7 +9,7 @@ use holdfast_contracts::murmur2::partition_of;
 use kit::cluster::{Cluster, PARTITIONS, is_empty, owns, partition, reserve, status, wait_until};
 use kit::holdfast;
 use kit::offline::SKU;
-use kit::server::{Server, open_sale, role_refused, token};
+use kit::server::{Server, log_of, open_sale, role_refused, token};
 use rustix::process::Signal;
 
 const STANDBY: &str = "[sequencer]\nstandby = true\n[roles]\nsession_timeout_ms = 2000\n";
@@ -186,6 +186,19 @@ fn what_does_not_belong_together_is_refused() {
     }
     wait_until("new topics", || cluster.run("tool", &["topics", "create", "--partitions", "2"]).code == 0);
     role_refused(&data, "sequencer", &["--config", &settings], 1, "OTHER_LOG");
+}
+
+#[test]
+fn who_shares_an_instance_id_ends_and_says_so() {
+    let cluster = Cluster::new("shared", &format!("{STANDBY}instance_id = 'same'\n"));
+    let one = cluster.sequencer("one");
+    wait_until("an owner", || owns(&one));
+    let two = cluster.sequencer("two");
+    wait_until("another owner", || owns(&two));
+    assert_eq!(one.ended(), Some(1));
+    let said = log_of(&cluster.data("one"));
+    assert!(said.contains("FENCED") && said.contains("instance_id"), "{said}");
+    assert!(owns(&two));
 }
 
 #[test]

@@ -190,6 +190,20 @@ fn a_partition_that_is_not_released_in_time_is_lost_and_one_that_was_released_ea
     assert!(!events.iter().any(|event| matches!(event, MemberEvent::Lost { .. })), "{events:?}");
 }
 
+#[test]
+fn whose_brokers_are_gone_is_in_no_group() {
+    let brokers = Brokers::start(Options::default());
+    let config = topics_of_its_own(&brokers);
+    let mut member = Owner::join(&config, "first", quick());
+    until("it owns all", &mut [&mut member], shared_evenly);
+    assert!(member.membership.numbers().group_generation.is_some());
+    brokers.kill(1);
+    until("it owns nothing", &mut [&mut member], |owners| owners[0].owned.is_empty());
+    until("it is in no group", &mut [&mut member], |owners| {
+        owners[0].membership.numbers().group_generation.is_none()
+    });
+}
+
 /// Lines of Kafka's own tool about the partitions of the commands: committed offset, end, lag.
 fn lag(brokers: &Brokers, config: &KafkaConfig) -> BTreeMap<u32, (String, String, String)> {
     let group = format!("{}holdfast-sequencer", config.topic_prefix);

@@ -119,12 +119,17 @@ impl Ownership {
                 tracing::warn!(
                     partition = partition.0,
                     generation = generation.0,
-                    "the partition was lost to another process"
+                    "the partition was lost: another process may have it by now"
                 );
                 self.owned.remove(&partition);
                 self.assign(partition, self.otherwise, Handover::AT_ONCE, |_| {});
             }
-            MemberEvent::Fenced => return Err(Fenced),
+            MemberEvent::Fenced => {
+                // There is nothing to leave and nobody to hand over to: the other one has it already.
+                self.give_up_all();
+                (self.membership, self.draining, self.left) = (None, true, true);
+                return Err(Fenced);
+            }
             MemberEvent::Left => self.left = true,
             MemberEvent::Failed { reason } => {
                 tracing::error!(reason, "membership of the group does not work; joining again");

@@ -151,6 +151,7 @@ impl Role {
 
     fn look(&mut self) -> Result<(), Failure> {
         self.ownership.look(Instant::now() + LOOK_EVERY).map_err(|Fenced| {
+            tracing::error!("FENCED: another process has joined the group under the same instance id");
             Failure::new(
                 Exit::Failed,
                 "FENCED",
@@ -199,6 +200,7 @@ impl Role {
 
     fn stop(mut self) {
         tracing::info!("ending");
+        self.standing.change(|it| it.draining = true);
         // Whoever takes over does so at once instead of waiting for the session to time out.
         if !matches!(self.drain(), Ok(true)) {
             tracing::warn!(

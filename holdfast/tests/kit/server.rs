@@ -71,6 +71,11 @@ impl Server {
         self.child.wait().expect("it is ours");
     }
 
+    /// Waits until it has ended by itself; says its exit code.
+    pub(crate) fn ended(mut self) -> Option<i32> {
+        wait(&mut self.child).expect("the server ends").code()
+    }
+
     /// Asks it to end; says its exit code and what else it wrote to stdout.
     pub(crate) fn stop(mut self, signal: Signal) -> (Option<i32>, String) {
         kill_process(self.pid(), signal).expect("it is there");

@@ -81,7 +81,8 @@ pub struct MembershipNumbers {
     pub rebalances: u64,
     /// The partitions that are owned.
     pub assigned: BTreeMap<PartitionId, Generation>,
-    /// The group's own generation, as the brokers count it. None before the group was joined.
+    /// The group's own generation, as the brokers count it. None before the group was joined, and after partitions were
+    /// lost until it is joined again.
     pub group_generation: Option<u32>,
     /// Records that the client library fetched. None are wanted, and fetching is paused.
     pub fetched: u64,

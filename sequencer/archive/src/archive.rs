@@ -46,8 +46,18 @@ impl ObjectArchive {
     /// [`OpenError`] if that is no folder that can be used.
     pub fn open(place: &str) -> Result<Self, OpenError> {
         let folder = folder(place)?;
+        std::fs::create_dir_all(&folder).map_err(|source| OpenError::Folder { folder, source })?;
+        Self::open_existing(place)
+    }
+
+    /// The same for whoever only looks at it: a folder that is not there is not made. Made where a disk should be mounted, it
+    /// would be taken for the archive by those who write to it.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if there is no such folder.
+    pub fn open_existing(place: &str) -> Result<Self, OpenError> {
+        let folder = folder(place)?;
         let unusable = |source| OpenError::Folder { folder: folder.clone(), source };
-        std::fs::create_dir_all(&folder).map_err(unusable)?;
         let folder = folder.canonicalize().map_err(unusable)?;
         let store = LocalFileSystem::new_with_prefix(&folder)
             .map_err(|source| OpenError::Store { folder: folder.clone(), source: Box::new(source) })?

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use holdfast_archive::ObjectArchive;
 use holdfast_contracts::Offset;
 use holdfast_core::Machine;
 use holdfast_engine::{
@@ -135,6 +136,8 @@ fn an_archive_that_is_away_stops_nobody_and_gets_it_later() {
     shipper.round().expect("it is shipped");
     let away = place.path().join("away");
     std::fs::rename(&archive, &away).expect("it can be renamed");
+    // Nobody who only looks makes it anew, or it would be written to where no disk is mounted.
+    assert!(ObjectArchive::open_existing(archive.to_str().expect("plain")).is_err());
     for (round, is_a_file) in [(1, false), (2, true)] {
         if is_a_file {
             std::fs::write(&archive, b"no folder").expect("it can be written");

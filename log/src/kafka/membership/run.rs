@@ -200,11 +200,14 @@ impl Member {
         // The library waits for the answer to one change before it comes with another, except when all is lost.
         self.end_revocation();
         self.shared.count(|numbers| numbers.rebalances += 1);
+        let mut is_in_group = true;
         match change {
             Change::Assign(partitions) => self.assign(&partitions),
             Change::Revoke(partitions) if self.consumer.assignment_lost() => {
                 self.lose(partitions.clone());
                 self.unassign(&partitions);
+                // The session has ended. The library goes on to name the generation it was in until it is in another.
+                is_in_group = false;
             }
             Change::Revoke(partitions) => {
                 for &partition in &partitions {
@@ -217,8 +220,8 @@ impl Member {
                 self.revocation = Some(Revocation { partitions, deadline });
             }
         }
-        let place = group_place(&self.consumer);
-        self.shared.count(|numbers| numbers.group_generation = place.generation);
+        let generation = group_place(&self.consumer).generation.filter(|_| is_in_group);
+        self.shared.count(|numbers| numbers.group_generation = generation);
     }
 
     fn assign(&mut self, partitions: &[PartitionId]) {
