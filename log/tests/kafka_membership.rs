@@ -196,7 +196,9 @@ fn whose_brokers_are_gone_is_in_no_group() {
     let config = topics_of_its_own(&brokers);
     let mut member = Owner::join(&config, "first", quick());
     until("it owns all", &mut [&mut member], shared_evenly);
-    assert!(member.membership.numbers().group_generation.is_some());
+    until("it is in the group", &mut [&mut member], |owners| {
+        owners[0].membership.numbers().group_generation.is_some()
+    });
     brokers.kill(1);
     until("it owns nothing", &mut [&mut member], |owners| owners[0].owned.is_empty());
     until("it is in no group", &mut [&mut member], |owners| {
