@@ -109,7 +109,7 @@ impl Client {
     fn unreachable(&self, error: &ureq::Error) -> Failure {
         let detail = format!("{} does not answer: {}", self.base, causes(error));
         Failure::new(Exit::Unavailable, "UNREACHABLE", detail)
-            .advise("start a server with `holdfast up`, or name another with --server or HOLDFAST_SERVER")
+            .advise("start a server with `holdfast up`, or name another with --server or its data directory with --data")
     }
 }
 

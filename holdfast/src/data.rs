@@ -10,7 +10,7 @@ use holdfast_engine::rocks::{CheckpointDb, ReadOnlyDb};
 use holdfast_log::{OpenError, OrderedLog, ReadOnlyConfig, ReadOnlyLog, Topic};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, causes};
 
 /// How often a database that is being written to is opened again before it is called unreadable.
 const LOOKS_MAX: u32 = 8;
@@ -204,7 +204,7 @@ pub(crate) fn log_refused(error: &OpenError) -> Failure {
         OpenError::Io { source, .. } if source.kind() == ErrorKind::NotFound => ("NO_LOG", Exit::Unavailable),
         OpenError::Io { .. } => ("LOG_UNREADABLE", Exit::Failed),
     };
-    let said = crate::failure::causes(error);
+    let said = causes(error);
     // The errors of the log end with what to do about them.
     match said.rsplit_once("; ") {
         Some((detail, advice)) => Failure::new(exit, code, detail).advise(advice),
@@ -214,6 +214,11 @@ pub(crate) fn log_refused(error: &OpenError) -> Failure {
 
 /// A checkpoint database that cannot be used, as a failure.
 pub(crate) fn checkpoints_refused(error: &StoreError) -> Failure {
+    if matches!(error, StoreError::InUse { .. }) {
+        return Failure::new(Exit::RetryLater, "DATA_IN_USE", causes(error)).advise(
+            "give every process a data directory of its own with --data, or end the other one first",
+        );
+    }
     Failure::of("CHECKPOINTS", "opening the checkpoint database", error).advise(
         "look at the disk; the checkpoint directory may be moved aside if the log is whole: it is built anew",
     )

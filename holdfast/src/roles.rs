@@ -12,7 +12,7 @@ mod ownership;
 mod sequencer;
 mod standing;
 
-pub(crate) use connect::{Connected, refused as kafka_refused, settings_refused};
+pub(crate) use connect::{Connected, asking, refused as kafka_refused, settings_refused};
 pub(crate) use control::drain;
 pub(crate) use intake::run as intake;
 pub(crate) use sequencer::run as sequencer;

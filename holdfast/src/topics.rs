@@ -1,14 +1,15 @@
 //! `holdfast topics`: makes, checks and describes the topics of a log on Kafka.
 
-use holdfast_log::kafka::KafkaConfig;
+use holdfast_log::Topic;
 use holdfast_log::kafka::topics::{self, Created, Description, Finding, Severity, TopicsSpec};
+use holdfast_log::kafka::{KafkaConfig, KafkaError, lookup};
 use serde::Serialize;
 
 use crate::cli::Topics;
 use crate::config::Loaded;
 use crate::failure::{Exit, Failure};
 use crate::output::{Answer, Output, Table};
-use crate::roles::{kafka_refused, settings_refused};
+use crate::roles::{asking, kafka_refused, settings_refused};
 
 /// Does what was asked.
 ///
@@ -17,23 +18,30 @@ use crate::roles::{kafka_refused, settings_refused};
 pub(crate) fn run(command: &Topics, loaded: &Loaded, output: Output) -> Result<(), Failure> {
     let config = &loaded.config;
     let kafka = config.kafka.resolve().map_err(|error| settings_refused(&error))?;
-    match command {
-        Topics::Create { partitions } => create(&kafka, &spec(loaded, *partitions, &kafka), output),
-        Topics::Check { partitions } => check(&kafka, &spec(loaded, *partitions, &kafka), output),
+    asking(&kafka, output, || match command {
+        Topics::Create { partitions } => create(&kafka, &spec(loaded, *partitions, &kafka)?, output),
+        Topics::Check { partitions } => check(&kafka, &spec(loaded, *partitions, &kafka)?, output),
         Topics::Describe => {
             let description = topics::describe(&kafka).map_err(|error| kafka_refused(&error))?;
             output.answer(&Described(description))
         }
-    }
+    })
 }
 
 /// What is expected: the count that was asked for, or else the one that the topics have.
-fn spec(loaded: &Loaded, asked: Option<u32>, kafka: &KafkaConfig) -> TopicsSpec {
-    let there = || holdfast_log::kafka::lookup(kafka).ok();
-    let partitions = asked
-        .or(loaded.partitions_asked)
-        .or_else(|| there().map(|found| found.layout.partitions(holdfast_log::Topic::InventoryCommands)));
-    TopicsSpec::new(partitions.unwrap_or(loaded.config.partitions.get()), loaded.config.kafka.profile)
+fn spec(loaded: &Loaded, asked: Option<u32>, kafka: &KafkaConfig) -> Result<TopicsSpec, Failure> {
+    let partitions = match asked.or(loaded.partitions_asked) {
+        Some(asked) => asked,
+        None => match lookup(kafka) {
+            Ok(found) => found.layout.partitions(Topic::InventoryCommands),
+            // What is wrong with the topics is found out by whoever looks at all of them.
+            Err(KafkaError::NoTopic { .. } | KafkaError::Layout(_) | KafkaError::Foreign { .. }) => {
+                loaded.config.partitions.get()
+            }
+            Err(error) => return Err(kafka_refused(&error)),
+        },
+    };
+    Ok(TopicsSpec::new(partitions, loaded.config.kafka.profile))
 }
 
 fn create(kafka: &KafkaConfig, spec: &TopicsSpec, output: Output) -> Result<(), Failure> {

@@ -157,10 +157,17 @@ fn what_does_not_belong_together_is_refused() {
     let data = cluster.data("one");
     role_refused(&data, "sequencer", &["--config", &settings], 69, "NO_TOPIC");
     cluster.run("tool", &["topics", "create", "--partitions", "2"]).json();
+    // Whoever cannot begin leaves no secret behind that the log would belong to from then on.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().map(|it| (it.to_string(), taken)).expect("it has an address");
+    let arguments = ["--config", &settings, "--listen", &taken.0];
+    role_refused(&cluster.data("late"), "intake", &arguments, 69, "ADDRESS");
     let one = cluster.sequencer("one");
     let intake = cluster.intake("intake");
     // A second intake with a secret of its own would decide repeated requests twice.
     role_refused(&cluster.data("other"), "intake", &["--config", &settings], 1, "OTHER_IDENTITY");
+    // Neither may two sequencers have one data directory.
+    role_refused(&data, "sequencer", &["--config", &settings], 75, "DATA_IN_USE");
     // One replica does not survive what is claimed.
     let claims = fs::read_to_string(&settings).expect("it is ours").replace("'single'", "'replicated'");
     let claimed = cluster.other_settings("claimed");
@@ -224,9 +231,15 @@ fn what_cannot_be_decoded_is_kept_for_people_and_stops_nobody() {
     wait_until("a dead letter", || list()["dead_letters"].as_array().is_some_and(|it| !it.is_empty()));
     let letter = list()["dead_letters"][0].clone();
     assert_eq!((&letter["key"], letter["payload_bytes"].as_u64()), (&"A1".into(), Some(12)), "{letter}");
+    let nowhere = cluster.run("tool", &["dlq", "show", &PARTITIONS.to_string(), "0"]);
+    assert_eq!((nowhere.code, &nowhere.problem()["code"]), (1, &"NO_PARTITION".into()), "{nowhere:?}");
     let place = [letter["partition"].to_string(), letter["place"].to_string()];
     let shown = cluster.run("tool", &["dlq", "show", &place[0], &place[1]]).json();
-    assert_eq!(shown["bytes"], "7b22736b75223a224131227d", "{shown}");
+    assert_eq!(
+        (&shown["key_bytes"], &shown["bytes"]),
+        (&"4131".into(), &"7b22736b75223a224131227d".into()),
+        "{shown}"
+    );
     let replayed = cluster.run("tool", &["dlq", "replay", "--dry-run", &place[0], &place[1]]).json();
     assert_eq!(replayed["decodes"], false, "{replayed}");
     assert!(owns(&sequencer), "the partition goes on");

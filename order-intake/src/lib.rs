@@ -37,4 +37,5 @@ mod waiters;
 pub use config::{AuthConfig, IntakeConfig};
 pub use error::IntakeError;
 pub use intake::{Intake, ShutdownReport};
+pub use listen::can_listen;
 pub use operators::{OperatorPages, Watched};

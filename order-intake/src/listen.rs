@@ -10,6 +10,14 @@ use crate::error::IntakeError;
 /// Connections that may wait to be accepted, per shard.
 const BACKLOG: i32 = 4_096;
 
+/// Whether an intake could listen to this address now, so that nothing need be begun by one that could not.
+///
+/// # Errors
+/// [`IntakeError::Listen`] if it could not.
+pub fn can_listen(address: SocketAddr) -> Result<(), IntakeError> {
+    socket(address).map(drop).map_err(|source| IntakeError::Listen { address, source })
+}
+
 /// Binds `count` sockets to one address. Returns the address with the port that was chosen.
 pub(crate) fn bind(address: SocketAddr, count: usize) -> Result<(SocketAddr, Vec<TcpListener>), IntakeError> {
     let failed = |source| IntakeError::Listen { address, source };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use holdfast_archive::ObjectArchive;
@@ -19,11 +20,14 @@ use crate::config::{Config, Loaded};
 use crate::control_key;
 use crate::data::{DataDir, Identity};
 use crate::failure::{Exit, Failure, causes};
+use crate::output::Output;
 use crate::up::Signals;
 
 /// How long brokers may be away before a start is given up, and how often they are asked meanwhile.
 const AWAY_MAX: Duration = Duration::from_secs(60);
 const ASK_EVERY: Duration = Duration::from_millis(500);
+/// How long whoever waits for an answer is told nothing.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// A log on Kafka that a role may work on.
 pub(crate) struct Connected {
@@ -125,6 +129,22 @@ fn patiently<T>(signals: &Signals, mut ask: impl FnMut() -> Result<T, KafkaError
             Err(error) => return Err(refused(&error)),
         }
     }
+}
+
+/// Asks the brokers something, and tells people that an answer is waited for if it takes long.
+pub(crate) fn asking<T>(kafka: &KafkaConfig, output: Output, ask: impl FnOnce() -> T) -> T {
+    let (asked, answered) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if answered.recv_timeout(SILENCE_MAX) == Err(RecvTimeoutError::Timeout) {
+                output
+                    .say(&format!("the brokers at {} have not answered yet; still asking", kafka.bootstrap));
+            }
+        });
+        let answer = ask();
+        drop(asked);
+        answer
+    })
 }
 
 /// Brokers that did not do what was asked, as a failure.

@@ -32,6 +32,8 @@ pub(crate) fn run(loaded: &Loaded) -> Result<(), Failure> {
     let data = DataDir::new(&config.data_dir);
     must_not_be_production(&data, config)?;
     make_directory(data.root())?;
+    // Keys are pinned for good, so nothing is begun by an intake that could not listen.
+    holdfast_intake::can_listen(config.intake.listen).map_err(|error| intake_refused(&error))?;
     let key = IdKey::open_or_create(&id_key::path(loaded)).map_err(|error| id_key::refused(&error))?;
     let connected = Connected::open(loaded, &data, Some(&key), &signals)?;
     data.note_mode(config.production)?;

@@ -191,7 +191,8 @@ pub(crate) fn refused(data: &Path, arguments: &[&str], exit: i32, code: &str) ->
 /// Runs a role where it must not start.
 #[track_caller]
 pub(crate) fn role_refused(data: &Path, role: &str, arguments: &[&str], exit: i32, code: &str) -> Ran {
-    let all: Vec<_> = [role, "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
+    let anywhere: &[&str] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+    let all: Vec<_> = [&[role], anywhere, arguments].concat();
     let mut command = holdfast();
     command.arg("--data").arg(data).args(["--output", "json"]).args(all);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();

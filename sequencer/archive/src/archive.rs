@@ -188,9 +188,8 @@ impl CheckpointArchive for ObjectArchive {
         let place = Place { log: anchor.log_id, partition, at: anchor.next_offset };
         let found = self.wait(listing::read_manifest(&self.store, &place))?;
         // What somebody else has put in its place since was not read back.
-        let (_, hash) = found
-            .filter(|(manifest, _)| is_same(manifest, archived))
-            .ok_or_else(|| StoreError::Damaged("another lies in its place".to_owned()))?;
+        let (_, hash) =
+            found.filter(|(manifest, _)| is_same(manifest, archived)).ok_or(StoreError::Replaced)?;
         let mark = anchor.digest.to_string().into_bytes();
         let written = self.wait(self.store.put(&place.verified(&hash), mark.into()));
         written.map(drop).map_err(|error| failed("marking a checkpoint", error))

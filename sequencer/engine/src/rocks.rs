@@ -63,6 +63,7 @@ impl CheckpointDb {
         let is_there = directory.read_dir().is_ok_and(|mut files| files.next().is_some());
         let db = DB::open(&options, directory).map_err(|error| match error {
             error if is_there && misses_a_file(&error) => StoreError::Damaged(error.into_string()),
+            error if is_locked(&error) => StoreError::InUse { directory: directory.to_owned() },
             error => database("opening it", error),
         })?;
         let db = Arc::new(db);
@@ -425,6 +426,12 @@ fn unreadable(error: rocksdb::Error) -> StoreError {
 /// The database has no code of its own for it, only the words of the system.
 fn misses_a_file(error: &rocksdb::Error) -> bool {
     error.as_ref().contains("No such file or directory")
+}
+
+/// The database has no code of its own for it, only words.
+fn is_locked(error: &rocksdb::Error) -> bool {
+    let text = error.as_ref();
+    text.contains("lock hold by current process") || text.contains("While lock file")
 }
 
 /// A name beside the directory that nothing has yet.

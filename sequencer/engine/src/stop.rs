@@ -144,7 +144,8 @@ impl StopReason {
                 "the log lost acknowledged records; restore the log, or decide with the owner what to give up"
             }
             Self::TrimGap { .. } | Self::CheckpointLost { .. } => {
-                "restore a checkpoint that reaches the beginning of the log, or the part of the log that is missing"
+                "restore a checkpoint that reaches the beginning of the log, or the part of the log that is missing; if there is \
+                 an archive, look whether its folder is the right one and mounted, and start the server again"
             }
             Self::OutputDiffers(_) | Self::OutputAhead { .. } => {
                 "run the build that wrote the log; if it is this one, keep the data directory and report a bug"

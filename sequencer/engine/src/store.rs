@@ -1,5 +1,6 @@
 //! Where checkpoints are kept.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use holdfast_contracts::Offset;
@@ -94,6 +95,16 @@ pub enum StoreError {
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// Another process has the database open.
+    #[error("another process uses the checkpoint database in {}", directory.display())]
+    InUse {
+        /// Where it is.
+        directory: PathBuf,
+    },
+    /// Somebody else's checkpoint of the same offset has taken the place of this one. That is another owner's, as good as
+    /// this; the next look finds it.
+    #[error("another owner's checkpoint of the same offset has taken its place in the archive")]
+    Replaced,
 }
 
 impl StoreError {
@@ -104,7 +115,9 @@ impl StoreError {
             // It is whole, and somebody's: not to be replaced because it lies in the wrong place.
             Self::Restore(RestoreError::OtherPartition | RestoreError::OtherControlKey)
             | Self::Database { .. }
-            | Self::Archive { .. } => false,
+            | Self::Archive { .. }
+            | Self::InUse { .. }
+            | Self::Replaced => false,
             Self::Damaged(_) | Self::Restore(_) => true,
         }
     }

@@ -253,6 +253,16 @@ fn a_database_that_cannot_be_opened_is_set_aside_and_kept() {
     assert_eq!(worker.records_applied(), 3);
 }
 
+#[test]
+fn a_database_that_another_has_open_is_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let _log = saved(directory.path());
+    let place = directory.path().join("checkpoints");
+    let _other = db_at(directory.path());
+    let refused = holdfast_engine::rocks::CheckpointDb::open_or_set_aside(&place).expect_err("it is in use");
+    assert!(matches!(&refused, StoreError::InUse { directory } if *directory == place), "{refused:?}");
+}
+
 /// What the decisions log would be with another stock.
 fn decisions_of_another_stock(directory: &Path) -> Vec<Bytes> {
     let [_, first, second] = three_commands();
