@@ -43,11 +43,12 @@ use output::Output;
 fn main() -> ExitCode {
     let Cli { command, common } = Cli::parse();
     let mut output = Output { format: common.output, quiet: common.quiet };
-    if matches!(command, Command::Up(_) | Command::Sequencer(_) | Command::Intake(_))
-        && !std::io::stderr().is_terminal()
-    {
-        // A server's stderr is its log, which is JSON to the last line.
-        output.format = output::Format::Json;
+    if matches!(command, Command::Up(_) | Command::Sequencer(_) | Command::Intake(_)) {
+        holdfast_memory::give_large_blocks_back();
+        if !std::io::stderr().is_terminal() {
+            // A server's stderr is its log, which is JSON to the last line.
+            output.format = output::Format::Json;
+        }
     }
     match run(&command, &common, output) {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,8 @@ const DEDUPE_WINDOW_MS: u64 = 20_000;
 const HOLD_TTL_MS: u64 = 10_000;
 /// Memory is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Samples whose median counts: what is there, and not what a checkpoint takes for a moment when it is shipped and read back.
+const WINDOW: usize = 10;
 /// What memory may differ by, in percent.
 const FLAT_PERCENT: f64 = 5.0;
 
@@ -33,6 +35,16 @@ const FLAT_PERCENT: f64 = 5.0;
 struct Sample {
     sequencer: u64,
     intake: u64,
+}
+
+/// The medians of one window after the other.
+fn medians(samples: &[u64]) -> Vec<u64> {
+    let windows = samples.chunks(WINDOW).map(|window| {
+        let mut window = window.to_vec();
+        window.sort_unstable();
+        window[window.len() / 2]
+    });
+    windows.collect()
 }
 
 /// How far some values lie from the first of them at most, in percent.
@@ -122,11 +134,13 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
     let warm = samples.len() * usize::try_from(setup.size(60, 2))? / usize::try_from(seconds)?;
     let samples = samples.get(warm..).unwrap_or_default();
     let row = |name, of: fn(&Sample) -> u64| {
-        let bytes: Vec<u64> = samples.iter().map(of).collect();
+        let samples: Vec<u64> = samples.iter().map(of).collect();
+        let bytes = medians(&samples);
         let mib = |bytes: Option<&u64>| bytes.map_or(0.0, |bytes| *bytes as f64 / f64::from(1 << 20));
         Measured::new(name, drift_percent(&bytes), "% away from what it was after the first minute")
             .with("mib_after_the_first_minute", mib(bytes.first()))
             .with("mib_at_the_end", mib(bytes.last()))
+            .with("mib_for_a_moment", mib(samples.iter().max()))
             .with("seconds", seconds)
             .with("ids_are_remembered_for_ms", DEDUPE_WINDOW_MS)
             .with("holds_last_ms", HOLD_TTL_MS)
@@ -141,6 +155,16 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Row>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_no_trend() {
+        let mut samples = vec![100; 30];
+        samples[12] = 180;
+        samples[25..].fill(200);
+        assert_eq!(medians(&samples), [100, 100, 200]);
+        assert_eq!(medians(&[7, 9]), [9]);
+        assert!(medians(&[]).is_empty());
+    }
 
     #[test]
     fn drift_is_the_largest_distance_from_the_first_value() {
