@@ -205,7 +205,7 @@ fn who_shares_an_instance_id_ends_and_says_so() {
     assert_eq!(one.ended(), Some(1));
     let said = log_of(&cluster.data("one"));
     assert!(said.contains("FENCED") && said.contains("instance_id"), "{said}");
-    assert!(owns(&two));
+    wait_until("the other to go on", || owns(&two));
 }
 
 #[test]

@@ -13,6 +13,10 @@ use holdfast_log::kafka::{
 
 /// How long a broken membership waits before it is joined again.
 const REJOIN_AFTER: Duration = Duration::from_secs(1);
+/// Who is fenced twice within this time shares an instance id. Once it may be fenced by itself: a coordinator that took over
+/// finds two requests to join of one member, the first of which was given up, and takes them for two members
+/// (KAFKA-20985 tells the whole story).
+const FENCED_AGAIN: Duration = Duration::from_secs(30);
 
 /// Makes every partition the same.
 pub(super) fn assign_all(sequencer: &Sequencer<Machine>, to: Assignment) {
@@ -36,6 +40,7 @@ pub(super) struct Ownership {
     otherwise: Assignment,
     membership: Option<Arc<Membership>>,
     rejoin_at: Instant,
+    fenced_at: Option<Instant>,
     owned: BTreeMap<PartitionId, Generation>,
     left: bool,
     draining: bool,
@@ -55,6 +60,7 @@ impl Ownership {
             otherwise,
             membership: None,
             rejoin_at: Instant::now(),
+            fenced_at: None,
             owned: BTreeMap::new(),
             left: false,
             draining: false,
@@ -125,20 +131,31 @@ impl Ownership {
                 self.assign(partition, self.otherwise, Handover::AT_ONCE, |_| {});
             }
             MemberEvent::Fenced => {
-                // There is nothing to leave and nobody to hand over to: the other one has it already.
-                self.give_up_all();
-                (self.membership, self.draining, self.left) = (None, true, true);
-                return Err(Fenced);
+                let again = self.fenced_at.is_some_and(|at| at.elapsed() < FENCED_AGAIN);
+                self.fenced_at = Some(Instant::now());
+                self.join_anew();
+                if again {
+                    // There is nothing to leave and nobody to hand over to: the other one has it already.
+                    (self.draining, self.left) = (true, true);
+                    return Err(Fenced);
+                }
+                tracing::warn!("the group took another member for this one; joining again");
             }
             MemberEvent::Left => self.left = true,
             MemberEvent::Failed { reason } => {
                 tracing::error!(reason, "membership of the group does not work; joining again");
-                self.give_up_all();
-                self.membership = None;
-                self.rejoin_at = Instant::now() + REJOIN_AFTER;
+                self.join_anew();
             }
         }
         Ok(())
+    }
+
+    fn join_anew(&mut self) {
+        self.give_up_all();
+        self.membership = None;
+        // Whoever is about to leave has left.
+        self.left |= self.draining;
+        self.rejoin_at = Instant::now() + REJOIN_AFTER;
     }
 
     fn give_up_all(&mut self) {

@@ -63,7 +63,8 @@ pub enum MemberEvent {
         /// The ownership that has ended.
         generation: Generation,
     },
-    /// Another process uses the same instance id. This one is out of the group for good.
+    /// The group has another member under the same instance id: another process, or this one as a coordinator took it that
+    /// had just taken over. This membership is out of the group for good.
     Fenced,
     /// Membership does not work any more and must be joined again.
     Failed {
