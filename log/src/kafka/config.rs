@@ -242,6 +242,10 @@ const fn defaults(client: Client) -> &'static [(&'static str, &'static str)] {
             ("fetch.min.bytes", "1"),
             ("fetch.wait.max.ms", "100"),
             ("fetch.queue.backoff.ms", "1"),
+            // A leader that changes is an error of fetching, and half a second on top of an election.
+            ("fetch.error.backoff.ms", "50"),
+            // The broker that comes back may be the only one.
+            ("reconnect.backoff.max.ms", "1000"),
             ("fetch.message.max.bytes", "4194304"),
             ("queued.min.messages", "50000"),
             ("queued.max.messages.kbytes", "65536"),
@@ -256,6 +260,8 @@ const fn defaults(client: Client) -> &'static [(&'static str, &'static str)] {
             ("message.max.bytes", "9000000"),
             ("queue.buffering.max.messages", "500000"),
             ("queue.buffering.max.kbytes", "262144"),
+            ("retry.backoff.max.ms", "250"),
+            ("reconnect.backoff.max.ms", "1000"),
             ("delivery.timeout.ms", "30000"),
             ("socket.timeout.ms", "10000"),
             ("socket.keepalive.enable", "true"),
