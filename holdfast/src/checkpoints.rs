@@ -23,7 +23,7 @@ pub(crate) fn run(command: &Checkpoints, loaded: &Loaded, output: Output) -> Res
         return Err(Failure::usage("there is no archive: roles.archive is not set"));
     };
     let failed = |error: &dyn std::error::Error| Failure::of("ARCHIVE", &format!("reading {place}"), error);
-    let archive = ObjectArchive::open_existing(place).map_err(|error| failed(&error))?;
+    let archive = ObjectArchive::open(place).map_err(|error| failed(&error))?;
     let mut lines = Vec::new();
     for log in archive.logs().map_err(|error| failed(&error))? {
         for partition in archive.partitions(log).map_err(|error| failed(&error))? {

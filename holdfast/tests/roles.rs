@@ -132,10 +132,39 @@ fn an_empty_disk_begins_with_an_archived_checkpoint() {
         topic["partitions"][partition_of(SKU, PARTITIONS).0 as usize]["low"].as_u64()
     };
     wait_until("the log to forget", || low(&describe()) > Some(0));
+
+    // Where the archive is not mounted nothing can be run, and nothing is taken from those who can.
+    let (mount, elsewhere) = (cluster.data("mount"), cluster.other_settings("elsewhere"));
+    let text = fs::read_to_string(cluster.settings()).expect("it is ours");
+    let there = |folder: &std::path::Path| format!("archive = '{}'", folder.display());
+    let standby = text.replace("[sequencer]", "[sequencer]\nstandby = true");
+    fs::write(&elsewhere, standby.replace(&there(&archive), &there(&mount))).expect("written");
+    let three = Server::role(&cluster.data("three"), "sequencer", &["--config", &elsewhere]);
+    let why = |role: &Server| partition(role)["stuck"]["why"].as_str().unwrap_or_default().to_owned();
+    wait_until("what is missing", || why(&three).contains("archive"));
+    assert!(!mount.exists(), "nobody makes a folder where a disk should be mounted");
+    fs::create_dir(&mount).expect("it can be made");
+    wait_until("what is missing now", || why(&three).contains("looking for a checkpoint"));
+    assert!(owns(&one) && partition(&three)["assignment"] == "standby");
+    assert_eq!(three.send("GET", "/readyz", "", None).status, 503);
+    fs::remove_dir(&mount).expect("it is empty");
+    std::os::unix::fs::symlink(&archive, &mount).expect("it can be mounted");
+    wait_until("the partition to be kept warm, or run", || partition(&three)["state"] == "live");
+    wait_until("it to be ready", || three.send("GET", "/readyz", "", None).status == 200);
+    assert_eq!(three.stop(Signal::TERM).0, Some(0));
+    wait_until("an owner", || owns(&one));
     one.kill();
 
+    // Alone it takes what it cannot run, and leaves it to the first who comes and can.
+    fs::remove_file(&mount).expect("it can be unmounted");
+    fs::write(&elsewhere, text.replace(&there(&archive), &there(&mount))).expect("written");
+    let four = Server::role(&cluster.data("four"), "sequencer", &["--config", &elsewhere]);
+    wait_until("somebody who cannot", || {
+        partition(&four)["assignment"] == "active" && !why(&four).is_empty()
+    });
     let two = cluster.sequencer("two");
     wait_until("an owner", || owns(&two));
+    drop(four);
     let begun = partition(&two);
     assert!(begun["checkpoint"]["offset"].as_u64() > Some(0), "{begun}");
     let again = reserve(&intake, &buyer, "k1");

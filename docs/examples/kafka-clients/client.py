@@ -90,7 +90,10 @@ def decisions(bootstrap, topic):
         if message.error():
             if message.error().code() != KafkaError._PARTITION_EOF:
                 sys.exit(str(message.error()))
-            del partitions[partition]
+            # Told again when somebody goes on writing: up to here was so far.
+            partitions.pop(partition, None)
+            continue
+        if partition not in partitions:
             continue
         batch = decisions.DecisionBatch.FromString(message.value())
         # Owners that overlap write the same records twice: each number counts once.

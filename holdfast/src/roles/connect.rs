@@ -103,11 +103,18 @@ fn none() -> String {
 
 fn archive(config: &Config) -> Result<Option<Arc<dyn CheckpointArchive>>, Failure> {
     let Some(place) = &config.roles.archive else { return Ok(None) };
-    match ObjectArchive::open(place) {
-        Ok(archive) => Ok(Some(Arc::new(archive))),
-        Err(error) => Err(Failure::of("ARCHIVE", &format!("opening the checkpoint archive {place}"), &error)
-            .advise("roles.archive is a folder that exists, or a file:// URL of one")),
+    let archive = ObjectArchive::open(place).map_err(|error| {
+        Failure::of("ARCHIVE", &format!("opening the checkpoint archive {place}"), &error)
+            .advise("roles.archive is a folder, or a file:// URL of one")
+    })?;
+    if let Err(error) = archive.reach() {
+        tracing::error!(
+            archive = place,
+            error = causes(&error),
+            "THE ARCHIVE IS NOT THERE: no checkpoint leaves this host until it is. Mount it, or make the folder if it is new"
+        );
     }
+    Ok(Some(Arc::new(archive)))
 }
 
 /// Asks the brokers until they answer, for a minute.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use holdfast_engine::{Assignment, PartitionStatus};
+use holdfast_engine::{Assignment, PartitionState, PartitionStatus};
 use holdfast_log::kafka::KafkaStats;
 
 use super::dead::DeadFigures;
@@ -19,7 +19,9 @@ const PARTITION: [Figure; 14] = [
         u64::from(it.assignment == Assignment::Standby)
     }),
     ("live", "gauge", "Whether it is up to date.", |it| u64::from(it.is_live())),
-    ("stuck", "gauge", "Whether it should go on and does not.", |it| u64::from(it.stuck.is_some())),
+    ("stuck", "gauge", "Whether it should go on and does not.", |it| {
+        u64::from(it.stuck.is_some() || matches!(it.state, PartitionState::Stopped(_)))
+    }),
     ("applied_offset", "gauge", "The first command not applied.", |it| it.next_offset.0),
     ("durable_offset", "gauge", "The first command whose output is not known to be in the log.", |it| {
         it.acknowledged_offset.0

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_contracts::PartitionId;
 use holdfast_core::Machine;
-use holdfast_engine::{Assignment, Handover, Sequencer, Settled};
+use holdfast_engine::{Assignment, Handover, PartitionState, PartitionStatus, Sequencer, Settled};
 use holdfast_log::kafka::{
     Generation, KafkaConfig, KafkaError, MemberEvent, Membership, MembershipConfig, MembershipNumbers,
 };
@@ -18,6 +18,13 @@ const REJOIN_AFTER: Duration = Duration::from_secs(1);
 /// (KAFKA-20985 tells the whole story).
 const FENCED_AGAIN: Duration = Duration::from_secs(30);
 
+/// How long what is owned may be out of order before others are let have it.
+const GIVE_WAY_AFTER: Duration = Duration::from_secs(10);
+/// How often a process that stays out of the group looks whether it may join.
+const HOLD_BACK: Duration = Duration::from_secs(2);
+/// How long a process without standbys stays out that gave way: it does not know whether it could do better now.
+const STAY_AWAY: Duration = Duration::from_secs(60);
+
 /// Makes every partition the same.
 pub(super) fn assign_all(sequencer: &Sequencer<Machine>, to: Assignment) {
     for status in sequencer.statuses() {
@@ -25,6 +32,11 @@ pub(super) fn assign_all(sequencer: &Sequencer<Machine>, to: Assignment) {
             tracing::error!(partition = status.partition.0, %error, "the partition cannot be assigned");
         }
     }
+}
+
+/// Whether a partition cannot be run here, for reasons that others need not have.
+fn is_unable(status: &PartitionStatus) -> bool {
+    matches!(status.state, PartitionState::Stopped(_)) || (status.stuck.is_some() && !status.is_live())
 }
 
 /// Why a process must end.
@@ -41,6 +53,12 @@ pub(super) struct Ownership {
     membership: Option<Arc<Membership>>,
     rejoin_at: Instant,
     fenced_at: Option<Instant>,
+    /// Since when something that is owned cannot be run here.
+    unable_since: Option<Instant>,
+    /// Leaving because of that, to join again later.
+    gives_way: bool,
+    /// It was said why the group is not joined.
+    held_back: bool,
     owned: BTreeMap<PartitionId, Generation>,
     left: bool,
     draining: bool,
@@ -61,6 +79,9 @@ impl Ownership {
             membership: None,
             rejoin_at: Instant::now(),
             fenced_at: None,
+            unable_since: None,
+            gives_way: false,
+            held_back: false,
             owned: BTreeMap::new(),
             left: false,
             draining: false,
@@ -80,11 +101,56 @@ impl Ownership {
             self.follow(&membership, event)?;
             next = membership.try_next();
         }
+        self.give_way(&membership);
         Ok(())
     }
 
+    /// Leaves what cannot be run here to others, if there are any. Alone, it keeps what it can run.
+    fn give_way(&mut self, membership: &Membership) {
+        let statuses = self.sequencer.statuses();
+        let unable = statuses.iter().find(|it| self.owned.contains_key(&it.partition) && is_unable(it));
+        let Some(unable) = unable.filter(|_| !self.draining && !self.gives_way) else {
+            self.unable_since = None;
+            return;
+        };
+        let since = *self.unable_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < GIVE_WAY_AFTER {
+            return;
+        }
+        // Asked again after as long a time.
+        self.unable_since = None;
+        if Membership::has_others(&self.kafka, &self.config).unwrap_or(false) {
+            let partition = unable.partition.0;
+            tracing::error!(
+                partition,
+                "the partition cannot be run here: leaving the group to those who may"
+            );
+            self.gives_way = true;
+            membership.leave();
+        }
+    }
+
+    /// Whether the group has to wait for this process: what it would be given it cannot run, or not yet, and others can.
+    fn is_held_back(&mut self) -> bool {
+        let statuses = self.sequencer.statuses();
+        let behind = statuses.iter().find(|it| it.assignment != Assignment::None && !it.is_live());
+        let Some(behind) = behind else {
+            self.held_back = false;
+            return false;
+        };
+        if !Membership::has_others(&self.kafka, &self.config).unwrap_or(false) {
+            return false;
+        }
+        if !std::mem::replace(&mut self.held_back, true) {
+            let (partition, state) = (behind.partition.0, behind.state.name());
+            tracing::info!(partition, state, "others have the partitions until this process can run them");
+        }
+        self.rejoin_at = Instant::now() + if is_unable(behind) { HOLD_BACK } else { HOLD_BACK / 4 };
+        true
+    }
+
     fn rejoin(&mut self) {
-        if self.left || self.draining || Instant::now() < self.rejoin_at {
+        if self.left || self.draining || Instant::now() < self.rejoin_at || self.is_held_back() {
             return;
         }
         match Membership::join(&self.kafka, self.config.clone(), std::task::Waker::noop().clone()) {
@@ -140,6 +206,13 @@ impl Ownership {
                     return Err(Fenced);
                 }
                 tracing::warn!("the group took another member for this one; joining again");
+            }
+            MemberEvent::Left if self.gives_way && !self.draining => {
+                self.gives_way = false;
+                self.join_anew();
+                if self.otherwise == Assignment::None {
+                    self.rejoin_at = Instant::now() + STAY_AWAY;
+                }
             }
             MemberEvent::Left => self.left = true,
             MemberEvent::Failed { reason } => {

@@ -136,7 +136,7 @@ fn write_settings(recipe: &Recipe, bootstrap: &str) -> Result<(), ServerError> {
         quoted(&archive.display().to_string()),
     );
     let file = settings_file(recipe);
-    let written = std::fs::create_dir_all(&recipe.data).and_then(|()| std::fs::write(&file, text));
+    let written = std::fs::create_dir_all(&archive).and_then(|()| std::fs::write(&file, text));
     written.map_err(|source| ServerError::File { file, source })
 }
 

@@ -222,6 +222,16 @@ impl<'a> Admin<'a> {
         }
     }
 
+    /// The ids of a group's members; none if there is no such group.
+    pub(super) fn members(&self, group: &str) -> Result<Vec<String>, KafkaError> {
+        let found = self
+            .client
+            .fetch_group_list(Some(group), self.left())
+            .map_err(|error| self.client_error(&error))?;
+        let groups = found.groups().iter().filter(|it| it.name() == group);
+        Ok(groups.flat_map(|it| it.members()).map(|it| it.id().to_owned()).collect())
+    }
+
     pub(super) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }

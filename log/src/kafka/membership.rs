@@ -14,7 +14,11 @@ use std::time::{Duration, Instant};
 use holdfast_contracts::{Offset, PartitionId};
 
 use self::shared::Shared;
+use super::admin::Admin;
 use super::{KafkaConfig, KafkaError};
+
+/// How long the brokers may take to say who is in a group.
+const OTHERS_WITHIN: Duration = Duration::from_secs(3);
 
 /// How a process takes part in the ownership of partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,6 +160,20 @@ impl Membership {
         Ok(Self { shared, thread: Some(thread), close_timeout })
     }
 
+    /// Whether the group has members beside this process, whether it has joined or not. One that died is a member until its
+    /// session ends.
+    ///
+    /// Blocks, for three seconds at most.
+    ///
+    /// # Errors
+    /// If the brokers cannot be asked.
+    pub fn has_others(config: &KafkaConfig, membership: &MembershipConfig) -> Result<bool, KafkaError> {
+        let admin = Admin::connect(config, "looking at the group", OTHERS_WITHIN)?;
+        let members = admin.members(&config.prefixed(&membership.group))?;
+        let instance = membership.instance_id.as_deref();
+        Ok(members.iter().any(|member| instance.is_none_or(|instance| !is_of_instance(member, instance))))
+    }
+
     /// The next event, if there is one at hand.
     #[must_use]
     pub fn try_next(&self) -> Option<MemberEvent> {
@@ -194,6 +212,13 @@ impl Membership {
     }
 }
 
+/// Whether the brokers named this member after the instance: its id, a hyphen and a UUID.
+fn is_of_instance(member: &str, instance: &str) -> bool {
+    const UUID_CHARS: usize = 36;
+    let rest = member.strip_prefix(instance).and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|uuid| uuid.len() == UUID_CHARS)
+}
+
 impl Drop for Membership {
     fn drop(&mut self) {
         self.shared.ask_to_stop();
@@ -204,5 +229,19 @@ impl Drop for Membership {
             // A panic of the thread was told as an event.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_told_by_its_instance() {
+        const UUID: &str = "-01234567-89ab-cdef-0123-456789abcdef";
+        assert!(is_of_instance(&format!("one{UUID}"), "one"));
+        assert!(!is_of_instance(&format!("one-more{UUID}"), "one"));
+        assert!(!is_of_instance(&format!("two{UUID}"), "one"));
+        assert!(!is_of_instance("one", "one"));
     }
 }

@@ -149,6 +149,7 @@ fn main() -> Result<()> {
     let ids: u64 = args.next().map_or(Ok(10_000_000), |it| it.parse())?;
     let directory = tempfile::tempdir_in(place)?;
     let archive = directory.path().join("archive");
+    std::fs::create_dir_all(&archive)?;
     let archive = ObjectArchive::open(archive.to_str().ok_or("a plain path")?)?;
     let archive = Arc::new(archive) as Arc<dyn CheckpointArchive>;
     let owner = own(directory.path(), ids)?;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use holdfast_contracts::{LogId, Offset, PartitionId};
@@ -27,7 +27,8 @@ const THREADS: usize = 2;
 /// A transfer holds about 64 MiB at most.
 pub struct ObjectArchive {
     folder: PathBuf,
-    store: Store,
+    /// Made when the folder is seen for the first time.
+    store: OnceLock<Store>,
     /// Always there until it is dropped.
     runtime: Option<Runtime>,
 }
@@ -39,33 +40,20 @@ impl std::fmt::Debug for ObjectArchive {
 }
 
 impl ObjectArchive {
-    /// Opens the archive in a folder, given as a path or as `file://` and an absolute path. The folder is made if it is not
-    /// there. What is written to it is on the disk when the call that wrote it returns.
+    /// The archive in a folder, given as a path or as `file://` and an absolute path. What is written to it is on the disk when
+    /// the call that wrote it returns.
+    ///
+    /// A folder that is not there is not made, here or later: made where a disk should be mounted, it would be taken for the
+    /// archive. Whatever is asked fails until it is there.
     ///
     /// # Errors
-    /// [`OpenError`] if that is no folder that can be used.
+    /// [`OpenError`] if that is the name of no folder, or there are no threads.
     pub fn open(place: &str) -> Result<Self, OpenError> {
         let folder = folder(place)?;
-        std::fs::create_dir_all(&folder).map_err(|source| OpenError::Folder { folder, source })?;
-        Self::open_existing(place)
-    }
-
-    /// The same for whoever only looks at it: a folder that is not there is not made. Made where a disk should be mounted, it
-    /// would be taken for the archive by those who write to it.
-    ///
-    /// # Errors
-    /// As [`Self::open`], and if there is no such folder.
-    pub fn open_existing(place: &str) -> Result<Self, OpenError> {
-        let folder = folder(place)?;
-        let unusable = |source| OpenError::Folder { folder: folder.clone(), source };
-        let folder = folder.canonicalize().map_err(unusable)?;
-        let store = LocalFileSystem::new_with_prefix(&folder)
-            .map_err(|source| OpenError::Store { folder: folder.clone(), source: Box::new(source) })?
-            .with_fsync(true)
-            .with_automatic_cleanup(true);
+        let folder = std::path::absolute(&folder).map_err(|source| OpenError::Folder { folder, source })?;
         let runtime = Builder::new_multi_thread().worker_threads(THREADS).thread_name("archive").build();
         let runtime = runtime.map_err(OpenError::Threads)?;
-        Ok(Self { folder, store: Arc::new(store), runtime: Some(runtime) })
+        Ok(Self { folder, store: OnceLock::new(), runtime: Some(runtime) })
     }
 
     /// The folder.
@@ -79,8 +67,8 @@ impl ObjectArchive {
     /// # Errors
     /// [`StoreError`] if it cannot be asked.
     pub fn logs(&self) -> Result<Vec<LogId>, StoreError> {
-        self.is_there()?;
-        let found = self.wait(listing::below(self.store.as_ref(), None))?;
+        let store = self.store()?;
+        let found = self.wait(listing::below(store.as_ref(), None))?;
         Ok(found.iter().filter_map(keys::log_of).collect())
     }
 
@@ -89,8 +77,8 @@ impl ObjectArchive {
     /// # Errors
     /// [`StoreError`] if it cannot be asked.
     pub fn partitions(&self, log: LogId) -> Result<Vec<PartitionId>, StoreError> {
-        self.is_there()?;
-        let found = self.wait(listing::below(self.store.as_ref(), Some(&keys::of_log(log))))?;
+        let store = self.store()?;
+        let found = self.wait(listing::below(store.as_ref(), Some(&keys::of_log(log))))?;
         Ok(found.iter().filter_map(keys::partition_of).collect())
     }
 
@@ -102,13 +90,26 @@ impl ObjectArchive {
         self.runtime().handle().block_on(task)
     }
 
-    /// A folder that went away is not one without checkpoints, and is not to be made anew where a disk was mounted.
-    fn is_there(&self) -> Result<(), StoreError> {
-        let entries = std::fs::read_dir(&self.folder).map(drop);
-        entries.map_err(|error| StoreError::Archive {
-            doing: "looking into its folder",
-            source: Arc::new(error),
-        })
+    /// Whether it can be asked now.
+    ///
+    /// # Errors
+    /// [`StoreError`] if its folder is not there.
+    pub fn reach(&self) -> Result<(), StoreError> {
+        self.store().map(drop)
+    }
+
+    /// A folder that went away is not one without checkpoints.
+    fn store(&self) -> Result<&Store, StoreError> {
+        let away = |error| StoreError::Archive { doing: "looking into its folder", source: Arc::new(error) };
+        std::fs::read_dir(&self.folder).map_err(away)?;
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = LocalFileSystem::new_with_prefix(&self.folder)
+            .map_err(|error| failed("opening it", error))?
+            .with_fsync(true)
+            .with_automatic_cleanup(true);
+        Ok(self.store.get_or_init(|| Arc::new(store)))
     }
 }
 
@@ -123,8 +124,8 @@ impl Drop for ObjectArchive {
 
 impl CheckpointArchive for ObjectArchive {
     fn list(&self, log: LogId, partition: PartitionId) -> Result<Listing, StoreError> {
-        self.is_there()?;
-        self.wait(listing::list(&self.store, log, partition))
+        let store = self.store()?;
+        self.wait(listing::list(store, log, partition))
     }
 
     fn ship(
@@ -133,10 +134,10 @@ impl CheckpointArchive for ObjectArchive {
         anchor: &Anchor,
         pages: &mut Pages<'_>,
     ) -> Result<Archived, StoreError> {
-        self.is_there()?;
+        let store = self.store()?;
         let place = Place { log: anchor.log_id, partition, at: anchor.next_offset };
         let (to_send, packed) = mpsc::channel(WAITING);
-        let sending = self.runtime().spawn(transfer::send(Arc::clone(&self.store), place, packed));
+        let sending = self.runtime().spawn(transfer::send(Arc::clone(store), place, packed));
         let bytes = chunk::pack(pages, |chunk| to_send.blocking_send(chunk).is_ok());
         drop(to_send);
         // Also when a page could not be had, so that nothing goes on behind the caller's back.
@@ -144,7 +145,7 @@ impl CheckpointArchive for ObjectArchive {
         let (bytes, chunks) = (bytes?, sent?);
         let shipped_at = SystemTime::now();
         let manifest = Manifest { partition, anchor: anchor.clone(), shipped_at, bytes, chunks };
-        let written = self.wait(self.store.put(&place.manifest(), manifest.write().into()));
+        let written = self.wait(store.put(&place.manifest(), manifest.write().into()));
         written.map_err(|error| failed("writing a description", error))?;
         Ok(manifest.archived(false))
     }
@@ -156,15 +157,15 @@ impl CheckpointArchive for ObjectArchive {
         at: Offset,
         visit: &mut PageVisitor<'_>,
     ) -> Result<Option<Anchor>, StoreError> {
-        self.is_there()?;
+        let store = self.store()?;
         let place = Place { log, partition, at };
-        let Some((manifest, _)) = self.wait(listing::read_manifest(&self.store, &place))? else {
+        let Some((manifest, _)) = self.wait(listing::read_manifest(store, &place))? else {
             return Ok(None);
         };
         let (anchor, promised) = (manifest.anchor.clone(), manifest.bytes);
         let counts: Vec<u64> = manifest.chunks.iter().map(|chunk| chunk.pages).collect();
         let (fetched, mut chunks) = mpsc::channel(WAITING);
-        self.runtime().spawn(transfer::fetch(Arc::clone(&self.store), manifest, fetched));
+        self.runtime().spawn(transfer::fetch(Arc::clone(store), manifest, fetched));
         let mut bytes = 0;
         for count in counts {
             let missing = || StoreError::Damaged("it ends before its last chunk".to_owned());
@@ -183,28 +184,28 @@ impl CheckpointArchive for ObjectArchive {
     }
 
     fn mark_verified(&self, archived: &Archived, partition: PartitionId) -> Result<(), StoreError> {
-        self.is_there()?;
+        let store = self.store()?;
         let anchor = &archived.anchor;
         let place = Place { log: anchor.log_id, partition, at: anchor.next_offset };
-        let found = self.wait(listing::read_manifest(&self.store, &place))?;
+        let found = self.wait(listing::read_manifest(store, &place))?;
         // What somebody else has put in its place since was not read back.
         let (_, hash) =
             found.filter(|(manifest, _)| is_same(manifest, archived)).ok_or(StoreError::Replaced)?;
         let mark = anchor.digest.to_string().into_bytes();
-        let written = self.wait(self.store.put(&place.verified(&hash), mark.into()));
+        let written = self.wait(store.put(&place.verified(&hash), mark.into()));
         written.map(drop).map_err(|error| failed("marking a checkpoint", error))
     }
 
     fn forget(&self, log: LogId, partition: PartitionId, at: Offset) -> Result<(), StoreError> {
-        self.is_there()?;
-        self.wait(listing::drop_all(&self.store, &Place { log, partition, at }))
+        let store = self.store()?;
+        self.wait(listing::drop_all(store, &Place { log, partition, at }))
     }
 
     fn sweep(&self, log: LogId, partition: PartitionId, untouched: Duration) -> Result<u32, StoreError> {
-        self.is_there()?;
-        let torn = self.wait(listing::torn(&self.store, log, partition, untouched))?;
+        let store = self.store()?;
+        let torn = self.wait(listing::torn(store, log, partition, untouched))?;
         for place in &torn {
-            self.wait(listing::drop_all(&self.store, place))?;
+            self.wait(listing::drop_all(store, place))?;
         }
         let partition = self.folder.join(keys::of_partition(log, partition).as_ref());
         sweep_unfinished(&partition, untouched).map_err(|error| StoreError::Archive {

@@ -18,7 +18,7 @@ pub enum OpenError {
         /// What was given.
         place: String,
     },
-    /// The folder is not there and cannot be made, or is none.
+    /// The name of the folder cannot be made absolute.
     #[error("the folder {} cannot be used", folder.display())]
     Folder {
         /// The folder.
@@ -26,15 +26,6 @@ pub enum OpenError {
         /// What the system says.
         #[source]
         source: io::Error,
-    },
-    /// The store of the folder cannot be made.
-    #[error("the archive in {} cannot be opened", folder.display())]
-    Store {
-        /// The folder.
-        folder: PathBuf,
-        /// What the library says.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Threads cannot be started.
     #[error("the threads of the archive cannot be started")]

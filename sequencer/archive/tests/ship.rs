@@ -137,7 +137,7 @@ fn an_archive_that_is_away_stops_nobody_and_gets_it_later() {
     let away = place.path().join("away");
     std::fs::rename(&archive, &away).expect("it can be renamed");
     // Nobody who only looks makes it anew, or it would be written to where no disk is mounted.
-    assert!(ObjectArchive::open_existing(archive.to_str().expect("plain")).is_err());
+    assert!(ObjectArchive::open(archive.to_str().expect("plain")).expect("it is a name").reach().is_err());
     for (round, is_a_file) in [(1, false), (2, true)] {
         if is_a_file {
             std::fs::write(&archive, b"no folder").expect("it can be written");
@@ -206,6 +206,12 @@ fn an_owner_with_an_empty_disk_waits_until_the_archive_is_back() {
     wait("it does not say what it waits for", &|status| {
         status.stuck.as_ref().is_some_and(|stuck| stuck.why.contains("archive"))
     });
+    // So it does where the folder is there and the disk is not mounted over it.
+    std::fs::create_dir(&archive).expect("it can be made");
+    wait("it does not say what it looks for", &|status| {
+        status.stuck.as_ref().is_some_and(|stuck| stuck.why.contains("looking for a checkpoint"))
+    });
+    std::fs::remove_dir(&archive).expect("nobody has written to it");
     std::fs::rename(&away, &archive).expect("it can be renamed");
     wait("it does not go on", &|status| status.is_live() && status.stuck.is_none());
     // Not the digest: on a clock of today the holds of this log's day are due, and ticks take them back.

@@ -144,8 +144,7 @@ impl StopReason {
                 "the log lost acknowledged records; restore the log, or decide with the owner what to give up"
             }
             Self::TrimGap { .. } | Self::CheckpointLost { .. } => {
-                "restore a checkpoint that reaches the beginning of the log, or the part of the log that is missing; if there is \
-                 an archive, look whether its folder is the right one and mounted, and start the server again"
+                "restore a checkpoint that reaches the beginning of the log, or the part of the log that is missing"
             }
             Self::OutputDiffers(_) | Self::OutputAhead { .. } => {
                 "run the build that wrote the log; if it is this one, keep the data directory and report a bug"
@@ -159,7 +158,8 @@ impl StopReason {
                 "look at the disk and the system log, then start the server again"
             }
             Self::Store(StoreError::Archive { .. }) => {
-                "there is no checkpoint here and the log alone is not enough: make the archive reachable; it is asked again"
+                "there is no checkpoint here and the log alone is not enough: look whether the archive's folder is mounted and \
+                 has checkpoints; it is asked again"
             }
             Self::Store(_) => {
                 "look at the disk; the checkpoint directory may be moved aside if the log is whole: it is built anew"

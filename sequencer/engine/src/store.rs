@@ -55,6 +55,11 @@ pub trait CheckpointStore: PageSink + Send {
         Ok(None)
     }
 
+    /// Whether checkpoints are also looked for where somebody may yet put one, or which may yet be within reach.
+    fn looks_elsewhere(&self) -> bool {
+        false
+    }
+
     /// Begins a checkpoint that shares nothing with those before: their pages are dropped with it.
     fn begin_whole(&mut self);
 

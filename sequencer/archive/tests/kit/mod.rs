@@ -163,6 +163,7 @@ impl Host {
     pub(crate) fn new(log: &Arc<SimulatedLog>, archive: &Path) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let db = CheckpointDb::open(&directory.path().join("checkpoints")).expect("the database opens");
+        std::fs::create_dir_all(archive).expect("it can be made");
         let archive = ObjectArchive::open(archive.to_str().expect("plain")).expect("the archive opens");
         Self { log: Arc::clone(log), directory, db: Arc::new(db), archive: Arc::new(archive) }
     }

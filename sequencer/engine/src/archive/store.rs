@@ -107,6 +107,10 @@ impl<S: CheckpointStore> CheckpointStore for ArchivedStore<S> {
         }
     }
 
+    fn looks_elsewhere(&self) -> bool {
+        self.archive.is_some()
+    }
+
     fn begin_whole(&mut self) {
         self.local.begin_whole();
     }

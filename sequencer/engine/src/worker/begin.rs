@@ -1,5 +1,7 @@
 //! What a worker begins with: its last checkpoint, one that stands in for it, or nothing.
 
+use std::sync::Arc;
+
 use holdfast_contracts::Offset;
 use holdfast_log::{ReadError, Watermarks};
 
@@ -23,6 +25,24 @@ pub(super) struct Begun<M> {
 /// # Errors
 /// [`StopReason`] if a checkpoint and the log do not belong together, or nothing that there is reaches what the log has.
 pub(super) fn begin<M: Machine>(
+    config: &M::Config,
+    beginning: &Anchor,
+    store: &mut impl CheckpointStore,
+    look: impl FnOnce() -> Result<Watermarks, ReadError>,
+) -> Result<Begun<M>, StopReason> {
+    match choose(config, beginning, store, look) {
+        // An archive without the one that is needed may be the folder that another is mounted over.
+        Err(gap @ (StopReason::TrimGap { .. } | StopReason::CheckpointLost { .. }))
+            if store.looks_elsewhere() =>
+        {
+            let doing = "looking for a checkpoint that the log goes on from";
+            Err(StopReason::Store(StoreError::Archive { doing, source: Arc::new(gap) }))
+        }
+        chosen => chosen,
+    }
+}
+
+fn choose<M: Machine>(
     config: &M::Config,
     beginning: &Anchor,
     store: &mut impl CheckpointStore,
