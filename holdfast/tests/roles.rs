@@ -9,7 +9,7 @@ use holdfast_contracts::murmur2::partition_of;
 use kit::cluster::{Cluster, PARTITIONS, is_empty, owns, partition, reserve, status, wait_until};
 use kit::holdfast;
 use kit::offline::SKU;
-use kit::server::{Server, log_of, open_sale, role_refused, token};
+use kit::server::{Answered, Server, log_of, open_sale, role_refused, token};
 use rustix::process::Signal;
 
 const STANDBY: &str = "[sequencer]\nstandby = true\n[roles]\nsession_timeout_ms = 2000\n";
@@ -94,9 +94,18 @@ fn what_is_drained_is_handed_over_without_waiting_for_a_session_to_end() {
     assert!(matches!(reserve(&intake, &buyer, "k3").status, 200 | 201));
 }
 
-#[test]
-fn an_empty_disk_begins_with_an_archived_checkpoint() {
-    let cluster = Cluster::without_topics("archived", "");
+/// A sale with one sequencer, whose log has forgotten what its archived checkpoints cover.
+struct Archived {
+    cluster: Cluster,
+    one: Server,
+    intake: Server,
+    buyer: String,
+    /// The answer to the key `k1`.
+    first: Answered,
+}
+
+fn archived(prefix: &str) -> Archived {
+    let cluster = Cluster::without_topics(prefix, "");
     let archive = cluster.archive();
     cluster.write_settings(
         "settings",
@@ -132,7 +141,34 @@ fn an_empty_disk_begins_with_an_archived_checkpoint() {
         topic["partitions"][partition_of(SKU, PARTITIONS).0 as usize]["low"].as_u64()
     };
     wait_until("the log to forget", || low(&describe()) > Some(0));
+    Archived { cluster, one, intake, buyer, first }
+}
 
+#[test]
+fn an_empty_disk_begins_with_an_archived_checkpoint() {
+    let Archived { cluster, one, intake, buyer, first } = archived("archived");
+    one.kill();
+
+    let two = cluster.sequencer("two");
+    wait_until("an owner", || owns(&two));
+    let begun = partition(&two);
+    assert!(begun["checkpoint"]["offset"].as_u64() > Some(0), "{begun}");
+    let again = reserve(&intake, &buyer, "k1");
+    assert!(again.replay && again.body["reservation_id"] == first.body["reservation_id"], "{again:?}");
+    // So does another intake.
+    fs::create_dir_all(cluster.data("second")).expect("made");
+    for secret in ["reservation-id.key", "development-key.pem"] {
+        fs::copy(cluster.data("intake").join(secret), cluster.data("second").join(secret)).expect("copied");
+    }
+    let second = cluster.intake("second");
+    let again = reserve(&second, &buyer, "k1");
+    assert!(again.replay && again.body["reservation_id"] == first.body["reservation_id"], "{again:?}");
+}
+
+#[test]
+fn what_cannot_be_run_is_left_to_those_who_can() {
+    let Archived { cluster, one, intake, buyer, first } = archived("unable");
+    let archive = cluster.archive();
     // Where the archive is not mounted nothing can be run, and nothing is taken from those who can.
     let (mount, elsewhere) = (cluster.data("mount"), cluster.other_settings("elsewhere"));
     let text = fs::read_to_string(cluster.settings()).expect("it is ours");
@@ -164,18 +200,7 @@ fn an_empty_disk_begins_with_an_archived_checkpoint() {
     });
     let two = cluster.sequencer("two");
     wait_until("an owner", || owns(&two));
-    drop(four);
-    let begun = partition(&two);
-    assert!(begun["checkpoint"]["offset"].as_u64() > Some(0), "{begun}");
     let again = reserve(&intake, &buyer, "k1");
-    assert!(again.replay && again.body["reservation_id"] == first.body["reservation_id"], "{again:?}");
-    // So does another intake.
-    fs::create_dir_all(cluster.data("second")).expect("made");
-    for secret in ["reservation-id.key", "development-key.pem"] {
-        fs::copy(data.join(secret), cluster.data("second").join(secret)).expect("copied");
-    }
-    let second = cluster.intake("second");
-    let again = reserve(&second, &buyer, "k1");
     assert!(again.replay && again.body["reservation_id"] == first.body["reservation_id"], "{again:?}");
 }
 
