@@ -78,18 +78,20 @@ impl Stage<'_> {
         while !ready && !member.has_ended() && Instant::now() < deadline {
             std::thread::sleep(LOOK_EVERY);
         }
+        let had_ended = member.has_ended();
+        // It says what it has seen a moment later, and before it ends at the latest.
+        member.end();
         let said = said_since(&member.talk, said_before);
         let scenario = scenario.to_owned();
         match end {
             End::Live => self.client.recorder.fault(Fault::Healed { scenario, how: said }),
             End::Stopped(reason) => self.client.recorder.fault(Fault::Stopped { scenario, reason }),
             // It ended before it said its address; the reason is what it said last.
-            End::Neither if member.has_ended() => {
+            End::Neither if had_ended => {
                 self.client.recorder.fault(Fault::Stopped { scenario, reason: said });
             }
             End::Neither => {}
         }
-        member.end();
         Ok(())
     }
 
