@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use holdfast_engine::{Assignment, PartitionState, PartitionStatus};
+use holdfast_engine::{Assignment, PartitionStatus};
 use holdfast_log::kafka::KafkaStats;
 
 use super::dead::DeadFigures;
@@ -20,7 +20,7 @@ const PARTITION: [Figure; 14] = [
     }),
     ("live", "gauge", "Whether it is up to date.", |it| u64::from(it.is_live())),
     ("stuck", "gauge", "Whether it should go on and does not.", |it| {
-        u64::from(it.stuck.is_some() || matches!(it.state, PartitionState::Stopped(_)))
+        u64::from(it.stuck.is_some() || it.is_stopped())
     }),
     ("applied_offset", "gauge", "The first command not applied.", |it| it.next_offset.0),
     ("durable_offset", "gauge", "The first command whose output is not known to be in the log.", |it| {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_contracts::PartitionId;
 use holdfast_core::Machine;
-use holdfast_engine::{Assignment, Handover, PartitionState, PartitionStatus, Sequencer, Settled};
+use holdfast_engine::{Assignment, Handover, PartitionStatus, Sequencer, Settled};
 use holdfast_log::kafka::{
     Generation, KafkaConfig, KafkaError, MemberEvent, Membership, MembershipConfig, MembershipNumbers,
 };
@@ -36,7 +36,7 @@ pub(super) fn assign_all(sequencer: &Sequencer<Machine>, to: Assignment) {
 
 /// Whether a partition cannot be run here, for reasons that others need not have.
 fn is_unable(status: &PartitionStatus) -> bool {
-    matches!(status.state, PartitionState::Stopped(_)) || (status.stuck.is_some() && !status.is_live())
+    status.is_stopped() || (status.stuck.is_some() && !status.is_live())
 }
 
 /// Why a process must end.
@@ -101,13 +101,12 @@ impl Ownership {
             self.follow(&membership, event)?;
             next = membership.try_next();
         }
-        self.give_way(&membership);
         Ok(())
     }
 
     /// Leaves what cannot be run here to others, if there are any. Alone, it keeps what it can run.
-    fn give_way(&mut self, membership: &Membership) {
-        let statuses = self.sequencer.statuses();
+    pub(super) fn give_way(&mut self, statuses: &[PartitionStatus]) {
+        let Some(membership) = self.membership.clone() else { return };
         let unable = statuses.iter().find(|it| self.owned.contains_key(&it.partition) && is_unable(it));
         let Some(unable) = unable.filter(|_| !self.draining && !self.gives_way) else {
             self.unable_since = None;
@@ -250,9 +249,9 @@ impl Ownership {
     }
 
     /// Tells lag tools how far the owned partitions are.
-    pub(super) fn commit(&self) {
+    pub(super) fn commit(&self, statuses: &[PartitionStatus]) {
         let Some(membership) = &self.membership else { return };
-        for status in self.sequencer.statuses() {
+        for status in statuses {
             if self.owned.contains_key(&status.partition) && status.is_live() {
                 membership.commit(status.partition, status.acknowledged_offset);
             }

@@ -151,13 +151,10 @@ impl Role {
 
     fn look(&mut self) -> Result<(), Failure> {
         self.ownership.look(Instant::now() + LOOK_EVERY).map_err(|Fenced| {
-            tracing::error!("FENCED: another process has joined the group under the same instance id");
-            Failure::new(
-                Exit::Failed,
-                "FENCED",
-                "another process has joined the group under the same instance id",
-            )
-            .advise("give every sequencer a data directory, or a roles.instance_id, of its own")
+            const WHY: &str = "another process has joined the group under the same instance id";
+            tracing::error!("FENCED: {WHY}");
+            Failure::new(Exit::Failed, "FENCED", WHY)
+                .advise("give every sequencer a data directory, or a roles.instance_id, of its own")
         })
     }
 
@@ -165,7 +162,8 @@ impl Role {
         let statuses = self.sequencer.statuses();
         self.watch.look(&statuses, &self.log.status());
         self.watch.look_at_checkpoints(self.checkpoints.waits_for_room());
-        self.ownership.commit();
+        self.ownership.commit(&statuses);
+        self.ownership.give_way(&statuses);
         let (group, draining) = (self.ownership.numbers(), self.ownership.is_draining());
         let shipped = self.shipping.as_ref().map(Shipping::statuses).unwrap_or_default();
         self.standing.change(|it| {
@@ -187,7 +185,7 @@ impl Role {
     fn drain(&mut self) -> Result<bool, Failure> {
         tracing::info!("handing over");
         let deadline = Instant::now() + self.patience;
-        self.ownership.commit();
+        self.ownership.commit(&self.sequencer.statuses());
         self.ownership.leave();
         while !self.ownership.has_left() && Instant::now() < deadline {
             self.look()?;

@@ -428,10 +428,12 @@ fn misses_a_file(error: &rocksdb::Error) -> bool {
     error.as_ref().contains("No such file or directory")
 }
 
-/// The database has no code of its own for it, only words.
+/// The database has no code of its own for it, only words: its own for this process, those of the system for another. A lock
+/// that cannot be had for another reason, as on a file system without locks, is not somebody else's.
 fn is_locked(error: &rocksdb::Error) -> bool {
     let text = error.as_ref();
-    text.contains("lock hold by current process") || text.contains("While lock file")
+    let by_another = text.contains("While lock file") && text.contains("Resource temporarily unavailable");
+    by_another || text.contains("lock hold by current process")
 }
 
 /// A name beside the directory that nothing has yet.

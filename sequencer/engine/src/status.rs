@@ -151,4 +151,10 @@ impl PartitionStatus {
     pub const fn is_live(&self) -> bool {
         matches!(self.state, PartitionState::Live)
     }
+
+    /// Whether it stands still until somebody does something about it.
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        matches!(self.state, PartitionState::Stopped(_))
+    }
 }
