@@ -1,0 +1,121 @@
+//! A connection that has one request under way at most.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::poller::Poller;
+use super::response::{self, Found, Head};
+
+/// Bytes asked of the system at once.
+const READ_BYTES: usize = 16 << 10;
+
+/// What a look at a connection came to.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// The answer is not whole.
+    Waits,
+    /// An answer; its bytes are in [`Connection::received`] until the next request.
+    Answer(Head),
+    /// It broke, or said something that is no answer.
+    Broken,
+}
+
+/// A socket with what is to be sent and what has come.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    to_send: Vec<u8>,
+    sent: usize,
+    received: Vec<u8>,
+    /// How much of it belongs to the answer that was handed out.
+    used: usize,
+}
+
+impl Connection {
+    /// Begins to connect. Writing to it before it is connected is fine. The poller tells of it under this number.
+    ///
+    /// # Errors
+    /// If the system has no socket left, or knows that nobody is there.
+    pub(crate) fn open(address: SocketAddr, poller: &Poller, number: usize) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&address.into()) {
+            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        poller.add(&socket, number)?;
+        Ok(Self { stream: socket.into(), to_send: Vec::new(), sent: 0, received: Vec::new(), used: 0 })
+    }
+
+    /// The bytes of the answer that was handed out, and of nothing else.
+    pub(crate) fn received(&self) -> &[u8] {
+        self.received.get(..self.used).unwrap_or_default()
+    }
+
+    /// Where the next request is written.
+    pub(crate) fn request(&mut self) -> &mut Vec<u8> {
+        self.received.drain(..self.used);
+        self.used = 0;
+        self.to_send.clear();
+        self.sent = 0;
+        &mut self.to_send
+    }
+
+    /// Sends as much of the request as the system takes. `Broken` if it takes nothing any more.
+    pub(crate) fn send(&mut self) -> Progress {
+        while let Some(rest) = self.to_send.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match self.stream.write(rest) {
+                Ok(0) => return Progress::Broken,
+                Ok(written) => self.sent += written,
+                // Not connected yet, or no room: the poll says when to go on.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Progress::Broken,
+            }
+        }
+        Progress::Waits
+    }
+
+    /// Reads what there is. `asked` says whether an answer is due: what comes unasked is the end of the connection.
+    pub(crate) fn receive(&mut self, asked: bool) -> Progress {
+        let mut is_over = false;
+        loop {
+            let before = self.received.len();
+            self.received.resize(before + READ_BYTES, 0);
+            let read = self.stream.read(&mut self.received[before..]);
+            self.received.truncate(before + *read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) => is_over = true,
+                // A short read has emptied the socket; the poll tells when there is more.
+                Ok(read) if read == READ_BYTES => continue,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return Progress::Broken,
+            }
+            break;
+        }
+        if !asked {
+            return if is_over || !self.received.is_empty() { Progress::Broken } else { Progress::Waits };
+        }
+        match response::find(&self.received, is_over) {
+            Found::Part if is_over => Progress::Broken,
+            Found::Part => Progress::Waits,
+            Found::Garbage => Progress::Broken,
+            Found::Whole(mut head, used) => {
+                // What follows an answer unasked for leaves nothing to rely on.
+                head.stays_open &= !is_over && used == self.received.len();
+                self.used = used;
+                Progress::Answer(head)
+            }
+        }
+    }
+}
