@@ -3,39 +3,46 @@
 //! The checks read nothing else. An entry is one HTTP request with the instants between which the server must have
 //! worked on it, so that "before" and "after" are facts and not guesses.
 
+mod body;
 mod clock;
 mod ledger;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use body::{Body, LINES_MAX, Lines};
 pub(crate) use clock::{ClockWatch, Moment, Stopwatch};
 pub(crate) use ledger::{Alarm, Books};
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 /// A customer, by number. Each has a subject and a token of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Customer(pub(crate) u32);
 
 /// An item of the sale, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Sku(pub(crate) u16);
 
-/// An idempotency key: the customer it belongs to, and how many this customer had used before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// An idempotency key: the customer it belongs to, and a number that no other key of the run has.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Key {
     pub(crate) customer: Customer,
     pub(crate) serial: u32,
 }
 
-/// What a reservation request asks for. Two requests with equal bodies are the same request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Body {
-    pub(crate) sku: Sku,
-    pub(crate) units: u32,
-    pub(crate) allow_partial: bool,
+/// As it ends on the wire, so that it can be looked for; before that stands the run.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key …-{}-{}", self.customer.0, self.serial)
+    }
 }
 
 /// The place of a decision. Smaller is earlier; comparable within one partition only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Position {
     pub(crate) partition: u32,
     pub(crate) offset: u64,
@@ -46,7 +53,7 @@ pub(crate) struct Position {
 pub(crate) type ReservationId = Arc<str>;
 
 /// One request and what came of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Exchange {
     /// Taken before the first byte left.
     pub(crate) sent: Moment,
@@ -56,8 +63,19 @@ pub(crate) struct Exchange {
     pub(crate) answer: Answer,
 }
 
+impl Exchange {
+    /// The same, told by the clock of somebody else: `by` nanoseconds later, and known only within `uncertain` either
+    /// way. The interval grows by that on both sides, so whatever follows from it stays true. Saturates at the
+    /// beginning of the run and at [`Moment::NEVER`].
+    #[must_use]
+    pub(crate) fn shifted(self, by: i64, uncertain: Duration) -> Self {
+        let (sent, received) = (self.sent.shifted(by), self.received.shifted(by));
+        Self { sent: sent.minus(uncertain), received: received.plus(uncertain), ..self }
+    }
+}
+
 /// What was asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ask {
     Reserve { key: Key, body: Body },
     Confirm { reservation: ReservationId },
@@ -66,10 +84,19 @@ pub(crate) enum Ask {
 }
 
 /// What was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     /// A reservation: 201, or 200 when it is told again.
-    Granted { reservation: ReservationId, units: u32, position: Position, told: Told },
+    Granted {
+        reservation: ReservationId,
+        /// Of all lines together.
+        units: u32,
+        /// The lines are those of the request, each granted whole or, where that is allowed, in part. Told apart here
+        /// because a sum does not tell it.
+        as_asked: bool,
+        position: Position,
+        told: Told,
+    },
     /// A refusal that decides something.
     Refused { code: Code, by: DecidedBy, position: Option<Position>, told: Told },
     /// How a reservation stands, in answer to anything but a reserve.
@@ -85,14 +112,14 @@ pub(crate) enum Answer {
 }
 
 /// Whether a decision is told for the first time, or repeated (`Idempotent-Replay: true`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Told {
     First,
     Again,
 }
 
 /// Who refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum DecidedBy {
     Sequencer,
     /// The published view of what is sold out. Decides nothing: the key may still be used.
@@ -100,7 +127,7 @@ pub(crate) enum DecidedBy {
 }
 
 /// Why something was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Code {
     InsufficientStock,
     PurchaseLimit,
@@ -112,7 +139,7 @@ pub(crate) enum Code {
 }
 
 /// The state of a reservation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum State {
     Held,
     Paying,

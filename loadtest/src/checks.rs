@@ -8,15 +8,25 @@
 mod deadlines;
 mod decisions;
 mod history;
+mod ledger;
 mod limits;
 mod order;
+pub(crate) mod plain;
 mod silence;
 mod stock;
 mod surprises;
+mod takings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use history::{History, Hold, Reply, SaleFacts};
+use std::time::Duration;
+
+pub(crate) use history::{Counted, EXPIRY_GRACE, History, Hold, Reply, SaleFacts};
+
+/// A server that was away for longer may distrust its clock, and then holds no deadlines for a while.
+pub(crate) const AWAY_MAX: Duration = Duration::from_secs(8);
+/// Clocks further apart say nothing about deadlines.
+pub(crate) const CLOCK_MOVED_MS_MAX: u64 = 200;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,13 +47,37 @@ pub(crate) enum Check {
     WrongDeadlines,
     /// An answer that the contract does not have for that request.
     UnexpectedAnswers,
+    /// Counters of the server that disagree with what it told.
+    Ledger,
+}
+
+impl Check {
+    /// As it stands in results.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Oversold => "oversold",
+            Self::Undersold => "undersold",
+            Self::LostAnswers => "lost_answers",
+            Self::DoubleDecisions => "double_decisions",
+            Self::OutOfOrder => "out_of_order",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::WrongDeadlines => "wrong_deadlines",
+            Self::UnexpectedAnswers => "unexpected_answers",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
+/// The names of all checks.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    CHECKS.iter().map(|(check, _)| check.name())
 }
 
 /// Tells the faults of a history, one sentence each.
 type Judge = fn(&History) -> Vec<String>;
 
 /// Every check, in the order in which they are reported.
-pub(crate) const CHECKS: [(Check, Judge); 8] = [
+pub(crate) const CHECKS: [(Check, Judge); 9] = [
     (Check::Oversold, stock::oversold),
     (Check::Undersold, stock::undersold),
     (Check::LostAnswers, silence::lost_answers),
@@ -52,4 +86,5 @@ pub(crate) const CHECKS: [(Check, Judge); 8] = [
     (Check::LimitExceeded, limits::limit_exceeded),
     (Check::WrongDeadlines, deadlines::wrong_deadlines),
     (Check::UnexpectedAnswers, surprises::unexpected_answers),
+    (Check::Ledger, ledger::ledger),
 ];

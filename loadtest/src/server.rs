@@ -7,7 +7,7 @@ mod cluster;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -24,6 +24,9 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long a server may take to end in good order.
 const ENDED_WITHIN: Duration = Duration::from_secs(20);
+
+/// A free port of the loopback.
+pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Why the server does not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +73,22 @@ pub(crate) struct Recipe {
     /// Brokers to run on, each role in a process of its own. Without them everything is one process.
     pub(crate) kafka: Option<String>,
     /// What is sold: of several processes the one that decides about it is killed.
-    pub(crate) sku: &'static str,
+    pub(crate) sku: String,
+    /// Where buyers go, also when it is started again.
+    pub(crate) listen: SocketAddr,
+    /// Partitions of what is created; as many as a server makes by itself without a number.
+    pub(crate) partitions: Option<u32>,
+    /// Ctrl-C on the terminal does not reach it: whoever runs it ends it when it is no longer needed.
+    pub(crate) is_apart: bool,
+}
+
+/// A part that a process plays. A server that is one process plays both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Decides about what is sold.
+    Sequencer,
+    /// Serves buyers.
+    Intake,
 }
 
 /// A running server. Killed when dropped.
@@ -88,7 +106,7 @@ pub(crate) struct Process {
 }
 
 impl Recipe {
-    /// Starts it on free ports of the loopback and waits until it says where.
+    /// Starts it and waits until it says where.
     pub(crate) async fn start(&self) -> Result<Server, ServerError> {
         match &self.kafka {
             None => self.whole().await.map(|it| Server::Whole(Box::new(it))),
@@ -96,18 +114,50 @@ impl Recipe {
         }
     }
 
-    /// Starts again what was killed, and waits until it serves.
+    /// The same in one process with these settings.
+    pub(crate) async fn start_with(&self, settings: &Path) -> Result<Server, ServerError> {
+        let command = ["up", "--listen", "127.0.0.1:0", "--config"].map(OsStr::new);
+        let more = [settings.as_os_str(), OsStr::new("--data"), self.data.as_os_str()];
+        let process = self.spawn(command.into_iter().chain(more)).await?;
+        Ok(Server::Whole(Box::new(process)))
+    }
+
+    /// Starts again the sequencer that was killed, and waits until it serves.
     pub(crate) async fn revive(&self, server: &mut Server) -> Result<(), ServerError> {
-        match server {
-            Server::Whole(process) => **process = self.whole().await?,
-            Server::Cluster(cluster) => cluster.revive(self).await?,
+        self.revive_role(server, Role::Sequencer).await
+    }
+
+    /// Starts again the process that was killed in this role, and waits until it serves.
+    pub(crate) async fn revive_role(&self, server: &mut Server, role: Role) -> Result<(), ServerError> {
+        match (server, role) {
+            (Server::Whole(process), _) => **process = self.whole().await?,
+            (Server::Cluster(cluster), Role::Sequencer) => cluster.revive(self).await?,
+            (Server::Cluster(cluster), Role::Intake) => cluster.intake = cluster::intake(self).await?,
         }
         Ok(())
     }
 
+    /// The process that plays this role now; nothing if its end was waited for.
+    pub(crate) async fn pid_of(&self, server: &mut Server, role: Role) -> Result<Option<Pid>, ServerError> {
+        match (server, role) {
+            (Server::Whole(process), _) => Ok(process.pid()),
+            (Server::Cluster(cluster), Role::Sequencer) => {
+                cluster.look(self).await?;
+                Ok(cluster.owner().pid())
+            }
+            (Server::Cluster(cluster), Role::Intake) => Ok(cluster.intake.pid()),
+        }
+    }
+
     async fn whole(&self) -> Result<Process, ServerError> {
-        let command = ["up", "--listen", "127.0.0.1:0", "--data"].map(OsStr::new);
-        self.spawn(command.into_iter().chain([self.data.as_os_str()])).await
+        let listen = self.listen.to_string();
+        let mut command = vec!["up".as_ref(), "--listen".as_ref(), OsStr::new(&listen)];
+        command.extend([OsStr::new("--data"), self.data.as_os_str()]);
+        let partitions = self.partitions.map(|it| it.to_string());
+        if let Some(partitions) = &partitions {
+            command.extend([OsStr::new("--partitions"), partitions.as_ref()]);
+        }
+        self.spawn(command).await
     }
 
     /// Starts one process and waits until it prints an address.
@@ -147,6 +197,9 @@ impl Recipe {
             command.env_remove(variable);
         }
         command.args(arguments).stdin(Stdio::null()).stderr(talk).kill_on_drop(true);
+        if self.is_apart {
+            command.process_group(0);
+        }
         Ok(command)
     }
 
@@ -238,9 +291,9 @@ impl Server {
     }
 
     /// Asks everything to end and waits until it has. Says whether it did so in good order.
-    pub(crate) async fn end(self) -> Result<bool, ServerError> {
+    pub(crate) async fn end(&mut self) -> Result<bool, ServerError> {
         match self {
-            Self::Whole(mut process) => Ok(process.end().await?.success()),
+            Self::Whole(process) => Ok(process.end().await?.success()),
             Self::Cluster(cluster) => cluster.end().await,
         }
     }

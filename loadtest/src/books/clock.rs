@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 /// Nanoseconds of monotonic time since the run began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Moment(pub(crate) u64);
 
 impl Moment {
@@ -18,6 +20,11 @@ impl Moment {
     /// Saturates at the beginning.
     pub(crate) fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(span)))
+    }
+
+    /// Nanoseconds later, or earlier if there are fewer than none. Saturates at both ends.
+    pub(crate) fn shifted(self, by: i64) -> Self {
+        Self(self.0.saturating_add_signed(by))
     }
 
     /// How long after `earlier`; nothing if it is not after.
@@ -39,8 +46,28 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
+    /// One that starts at this instant, which may be yet to come. Until then it stands at the beginning.
+    pub(crate) fn starting_at(instant: Instant) -> Self {
+        Self(instant)
+    }
+
     pub(crate) fn now(self) -> Moment {
         Moment(nanos(self.0.elapsed()))
+    }
+
+    /// Where its beginning lies on another one; at that one's beginning if it lies before.
+    pub(crate) fn start_on(self, other: Self) -> Moment {
+        Moment(nanos(self.0.saturating_duration_since(other.0)))
+    }
+
+    /// One that starts when this one shows that.
+    pub(crate) fn starting_when(self, moment: Moment) -> Option<Self> {
+        self.0.checked_add(Duration::from_nanos(moment.0)).map(Self)
+    }
+
+    /// How long until it starts.
+    pub(crate) fn until_start(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
     }
 }
 

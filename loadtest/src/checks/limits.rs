@@ -1,61 +1,48 @@
 //! Nobody has more than the limit, and nobody is refused for a limit that was not reached.
 
-use std::collections::BTreeMap;
-
-use super::history::{Entry, History, Hold};
-use super::stock::{Refusal, TakenAtMost, surely_taken};
+use super::history::{Entry, History};
+use super::takings::{Refusal, Takings, surely_taken, units_in_all};
 use crate::books::{Code, Customer, Sku};
-
-/// What a customer did with a SKU.
-#[derive(Default)]
-struct Account<'a> {
-    entries: Vec<&'a Entry>,
-    /// In order of position.
-    holds: Vec<&'a Hold>,
-}
 
 /// Held and confirmed units count together; what expired or was released counts no more.
 pub(super) fn limit_exceeded(history: &History) -> Vec<String> {
-    let mut accounts: BTreeMap<(Customer, Sku), Account> = BTreeMap::new();
-    let owner = |entry: &Entry| (entry.key.customer, entry.body.sku);
-    for entry in &history.entries {
-        accounts.entry(owner(entry)).or_default().entries.push(entry);
-    }
-    for hold in &history.holds {
-        accounts.entry(owner(history.entry(hold))).or_default().holds.push(hold);
-    }
     let limit = u64::from(history.facts.units_per_customer_max);
-    accounts.values().flat_map(|it| it.above(limit).into_iter().chain(it.refused_below(limit))).collect()
+    let takings = Takings::by(history, |entry, sku| (entry.key.customer, sku));
+    let mut faults = above(&takings, limit);
+    faults.extend(refused_below(history, &takings, limit));
+    faults
 }
 
-impl Account<'_> {
-    fn above(&self, limit: u64) -> Vec<String> {
-        let mut faults = Vec::new();
-        for (hold, taken) in self.holds.iter().zip(surely_taken(&self.holds)) {
+fn above(takings: &Takings<'_, (Customer, Sku)>, limit: u64) -> Vec<String> {
+    let mut faults = Vec::new();
+    for ((_, sku), shares) in takings.each().filter(|(_, shares)| units_in_all(shares) > limit) {
+        for ((_, share), taken) in shares.iter().zip(surely_taken(shares)) {
             if taken > limit {
                 faults.push(format!(
-                    "a customer had {taken} of at most {limit} units when {} was granted at {:?}",
-                    hold.id, hold.position
+                    "a customer had {taken} of at most {limit} units of SKU {} when {} was granted at {:?}",
+                    sku.0, share.hold.id, share.hold.position
                 ));
             }
         }
-        faults
     }
+    faults
+}
 
-    fn refused_below(&self, limit: u64) -> Vec<String> {
-        let mut faults = Vec::new();
-        let taken = TakenAtMost::new(&self.holds, &self.entries);
-        for entry in &self.entries {
-            let Some(refusal) = Refusal::of(entry, &Code::PurchaseLimit) else { continue };
-            let had = taken.when(&refusal);
-            let asked = u64::from(entry.body.units);
-            if had + asked <= limit {
-                faults.push(format!(
-                    "{:?} was refused {asked} units for the limit of {limit} with at most {had} taken",
-                    entry.key
-                ));
+/// One line above the limit is reason enough; so it is a fault when there can have been none.
+fn refused_below(history: &History, takings: &Takings<'_, (Customer, Sku)>, limit: u64) -> Vec<String> {
+    let mut at_most = takings.at_most();
+    let mut below = |entry: &Entry| {
+        let refusal = Refusal::of(entry, &Code::PurchaseLimit)?;
+        let mut had = Vec::new();
+        for (sku, units) in entry.body.lines().iter() {
+            let taken = at_most.when((entry.key.customer, sku), &refusal);
+            if taken + u64::from(units) > limit {
+                return None;
             }
+            had.push(format!("{units} units of SKU {} with at most {taken} taken", sku.0));
         }
-        faults
-    }
+        let what = had.join(", and ");
+        Some(format!("{:?} was refused for the limit of {limit}: {what}", entry.key))
+    };
+    history.entries.iter().filter_map(&mut below).collect()
 }

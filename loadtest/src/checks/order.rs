@@ -44,12 +44,11 @@ fn in_two_partitions(placed: &[(Position, &Entry, &Decision)]) -> Vec<String> {
     let mut homes: BTreeMap<Sku, u32> = BTreeMap::new();
     let mut faults = Vec::new();
     for (position, entry, _) in placed {
-        let home = *homes.entry(entry.body.sku).or_insert(position.partition);
-        if home != position.partition {
-            faults.push(format!(
-                "SKU {} was decided in partition {home} and at {position:?}",
-                entry.body.sku.0
-            ));
+        for (sku, _) in entry.body.lines().iter() {
+            let home = *homes.entry(sku).or_insert(position.partition);
+            if home != position.partition {
+                faults.push(format!("SKU {} was decided in partition {home} and at {position:?}", sku.0));
+            }
         }
     }
     faults

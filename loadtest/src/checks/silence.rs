@@ -6,8 +6,10 @@ use crate::books::{Answer, Ask, Code, Moment, State, Told};
 /// Whatever was told holds for every request that was sent afterwards, a restart of the server in between or not.
 pub(super) fn lost_answers(history: &History) -> Vec<String> {
     let mut faults = Vec::new();
+    let insist = history.facts.buyers_insist;
     for entry in &history.entries {
-        if !entry.replies.iter().any(|it| is_answer(&it.answer)) {
+        let was_told = |it: &Reply| is_answer(&it.answer) || (!insist && it.answer == Answer::Busy);
+        if !entry.replies.iter().any(was_told) {
             faults.push(format!("{:?} was never answered", entry.key));
         }
         if let Some(decision) = &entry.decision {
@@ -16,7 +18,7 @@ pub(super) fn lost_answers(history: &History) -> Vec<String> {
         }
     }
     for hold in &history.holds {
-        faults.extend(never_answered(hold));
+        faults.extend(insist.then(|| never_answered(hold)).flatten());
         faults.extend(forgotten(hold, history.entry(hold)));
         if !read_after(hold, history.facts.ended) {
             faults.push(format!("{} could not be read at the end", hold.id));

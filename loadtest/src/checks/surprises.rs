@@ -42,8 +42,9 @@ fn fits(reply: &Reply) -> bool {
         return true;
     }
     match (&reply.ask, &reply.answer) {
-        (Ask::Reserve { body, .. }, Answer::Granted { units, .. }) => {
-            *units == body.units || (body.allow_partial && (1..body.units).contains(units))
+        (Ask::Reserve { body, .. }, Answer::Granted { units, as_asked, .. }) => {
+            let asked = body.units();
+            *as_asked && (*units == asked || (body.allow_partial() && (1..asked).contains(units)))
         }
         // The double-decision check judges a conflict under one's own body.
         (Ask::Reserve { .. }, Answer::Refused { code, by, .. }) => match code {

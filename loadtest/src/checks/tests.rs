@@ -1,5 +1,7 @@
 //! Every check passes what a correct server can say, and condemns a history that only a wrong one could make.
 
+mod balance;
+mod several_lines;
 mod soundness;
 mod tale;
 

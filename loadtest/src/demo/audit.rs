@@ -27,8 +27,10 @@ impl Audit {
         let mut questions = VecDeque::new();
         let mut units_max = 0;
         for entry in history.entries.iter().filter(|it| it.decision.is_some() || it.may_be_decided_unseen()) {
-            questions.push_back((entry.key.customer, Ask::Reserve { key: entry.key, body: entry.body }));
-            units_max += u64::from(entry.body.units);
+            for body in entry.bodies() {
+                questions.push_back((entry.key.customer, Ask::Reserve { key: entry.key, body }));
+                units_max += u64::from(body.units());
+            }
         }
         Self { questions, units_max }
     }

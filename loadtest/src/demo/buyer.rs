@@ -85,7 +85,7 @@ impl Buyer {
 
     /// Another order under a key that is used already.
     async fn reuse(&mut self, key: Key, body: Body) {
-        let other = Body { units: 3 - body.units, ..body };
+        let other = self.body(3 - body.units());
         self.insist(Lane::Till, Ask::Reserve { key, body: other }).await;
     }
 
@@ -159,6 +159,6 @@ impl Buyer {
     }
 
     fn body(&self, units: u32) -> Body {
-        Body { sku: Sku(0), units, allow_partial: false }
+        Body::one(Sku(0), units)
     }
 }

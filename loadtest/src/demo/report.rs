@@ -61,6 +61,7 @@ struct Verdict {
     limit_exceeded: usize,
     wrong_deadlines: usize,
     unexpected_answers: usize,
+    ledger: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -226,6 +227,7 @@ impl Verdict {
             Check::LimitExceeded => &mut self.limit_exceeded,
             Check::WrongDeadlines => &mut self.wrong_deadlines,
             Check::UnexpectedAnswers => &mut self.unexpected_answers,
+            Check::Ledger => &mut self.ledger,
         }
     }
 
@@ -233,7 +235,7 @@ impl Verdict {
         self.rows().iter().all(|row| row.1 == 0)
     }
 
-    fn rows(&self) -> [(&'static str, usize); 8] {
+    fn rows(&self) -> [(&'static str, usize); 9] {
         [
             ("oversold", self.oversold),
             ("undersold", self.undersold),
@@ -243,6 +245,7 @@ impl Verdict {
             ("limit exceeded", self.limit_exceeded),
             ("wrong deadlines", self.wrong_deadlines),
             ("unexpected answers", self.unexpected_answers),
+            ("ledger", self.ledger),
         ]
     }
 }

@@ -19,17 +19,13 @@ use super::progress::{self, Progress, Standing};
 use super::report::{Kill, Report, Times};
 use super::shop::{Person, Shop};
 use crate::books::{Alarm, Books, ClockWatch, Customer, Moment, Sku, Stopwatch};
-use crate::checks::{History, SaleFacts};
+use crate::checks::{AWAY_MAX, CLOCK_MOVED_MS_MAX, Counted, History, SaleFacts};
 use crate::http::{Client, Target};
-use crate::server::{Recipe, Server, ServerError, kill, tail};
+use crate::server::{ANY_PORT, Recipe, Server, ServerError, kill, tail};
 use crate::tokens::{Issuer, TokenError};
 
 /// How often the sale is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// Clocks further apart say nothing about deadlines.
-const CLOCK_MOVED_MS_MAX: u64 = 200;
-/// A server that was away for longer may distrust its clock, and then holds no deadlines for a while.
-const AWAY_MAX: Duration = Duration::from_secs(8);
 /// The server's standard error goes here, in its data directory.
 const TALK: &str = "server.stderr";
 const TALK_LINES_MAX: usize = 20;
@@ -158,7 +154,10 @@ impl<'a> Sale<'a> {
             data: data.to_owned(),
             talk: data.join(TALK),
             kafka: config.kafka.clone(),
-            sku: SKU,
+            sku: SKU.to_owned(),
+            listen: ANY_PORT,
+            partitions: None,
+            is_apart: false,
         };
         progress.say(&format!("starting {} on {}", recipe.program.display(), data.display()));
         let server = recipe.start().await?;
@@ -212,7 +211,14 @@ impl<'a> Sale<'a> {
         let counts = self.organiser().availability().await?;
         let ended = self.watch.now();
         self.audit(ended).await?;
-        let facts = self.facts(ended);
+        let counted = Counted {
+            available: counts.available,
+            held: counts.held,
+            committed: counts.committed,
+            after: sold,
+            before: ended,
+        };
+        let facts = SaleFacts { counted: BTreeMap::from([(Sku(0), counted)]), ..self.facts(ended) };
         let ended_in_order = self.server.end().await?;
         let times = Times { opened, sold, ended, audited: self.watch.now() };
         let history = History::new(facts, self.shop.books.read());
@@ -240,6 +246,9 @@ impl<'a> Sale<'a> {
         let short = self.kills.iter().all(|it| it.ready.since(it.at) <= AWAY_MAX);
         SaleFacts {
             supply: BTreeMap::from([(Sku(0), u64::from(self.config.units))]),
+            sells_out: true,
+            buyers_insist: true,
+            counted: BTreeMap::new(),
             hold_ttl: self.config.hold_ttl,
             units_per_customer_max: UNITS_PER_CUSTOMER_MAX,
             ended,

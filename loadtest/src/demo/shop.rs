@@ -91,7 +91,7 @@ impl Shop {
         };
         let sent = self.client.send(lane, &request, patience).await;
         let answer = match &sent.reply {
-            Some(reply) => answer_to(ask, reply),
+            Some(reply) => answer_to(ask, reply, std::slice::from_ref(&self.sku)),
             None => Answer::Silence,
         };
         let wait = sent.reply.and_then(|it| it.retry_after).unwrap_or(Duration::from_millis(50));
@@ -143,7 +143,7 @@ impl Shop {
     }
 
     fn body_text(&self, body: Body) -> Bytes {
-        let (sku, units, partial) = (&self.sku, body.units, body.allow_partial);
+        let (sku, units, partial) = (&self.sku, body.units(), body.allow_partial());
         format!(r#"{{"lines":[{{"sku":"{sku}","quantity":{units}}}],"allow_partial":{partial}}}"#).into()
     }
 }

@@ -1,26 +1,32 @@
 //! What an answer on the wire says.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::Reply;
-use crate::books::{Answer, Ask, Code, DecidedBy, Position, State, Told};
+use crate::books::{Answer, Ask, Body, Code, DecidedBy, Position, Sku, State, Told};
 
 /// No more of an unexpected answer is kept.
 const EXCERPT_CHARS_MAX: usize = 200;
 
 /// Every field that any answer to a buyer has. Which of them belong together, the status says.
 #[derive(Deserialize)]
-struct Wire {
+struct Wire<'a> {
     reservation_id: Option<String>,
     state: Option<Standing>,
-    lines: Option<Vec<Line>>,
+    #[serde(borrow)]
+    lines: Option<Vec<Line<'a>>>,
     position: Option<Position>,
     decided_by: Option<By>,
     code: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct Line<'a> {
+    #[serde(borrow)]
+    sku: Cow<'a, str>,
     granted: u32,
 }
 
@@ -48,6 +54,22 @@ pub(crate) struct Availability {
     pub(crate) available: u64,
     pub(crate) held: u64,
     pub(crate) committed: u64,
+    #[serde(default)]
+    as_of: AsOf,
+}
+
+/// How old the counters were when they were told.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct AsOf {
+    #[serde(default)]
+    age_ms: u64,
+}
+
+impl Availability {
+    /// How old the counters were when they were told.
+    pub(crate) const fn age(&self) -> Duration {
+        Duration::from_millis(self.as_of.age_ms)
+    }
 }
 
 /// Reads an answer about a SKU's availability.
@@ -55,10 +77,10 @@ pub(crate) fn availability(reply: &Reply) -> Option<Availability> {
     if reply.status.as_u16() == 200 { serde_json::from_slice(&reply.body).ok() } else { None }
 }
 
-/// What a buyer understands of the reply to a question.
-pub(crate) fn answer_to(ask: &Ask, reply: &Reply) -> Answer {
+/// What a buyer understands of the reply to a question. `skus` are the names of the SKUs, by number.
+pub(crate) fn answer_to(ask: &Ask, reply: &Reply, skus: &[String]) -> Answer {
     let status = reply.status.as_u16();
-    let wire: Option<Wire> = serde_json::from_slice(&reply.body).ok();
+    let wire: Option<Wire<'_>> = serde_json::from_slice(&reply.body).ok();
     match status {
         202 => return Answer::Pending,
         // The one 503 after which something may have been decided.
@@ -68,23 +90,27 @@ pub(crate) fn answer_to(ask: &Ask, reply: &Reply) -> Answer {
         429 | 503 => return Answer::Busy,
         _ => {}
     }
-    let understood = wire.and_then(|wire| understand(ask, status, reply, wire));
+    let understood = wire.and_then(|wire| understand(ask, status, reply, wire, skus));
     understood.unwrap_or_else(|| {
         let what = String::from_utf8_lossy(&reply.body).chars().take(EXCERPT_CHARS_MAX).collect();
         Answer::Odd { status, what }
     })
 }
 
-fn understand(ask: &Ask, status: u16, reply: &Reply, wire: Wire) -> Option<Answer> {
+fn understand(ask: &Ask, status: u16, reply: &Reply, wire: Wire<'_>, skus: &[String]) -> Option<Answer> {
     let told = if reply.is_replay { Told::Again } else { Told::First };
     match (ask, status) {
         // A decision is 201 when it is new and 200 when it is told again, never otherwise.
-        (Ask::Reserve { .. }, 200 | 201) if (status == 200) == reply.is_replay => Some(Answer::Granted {
-            reservation: wire.reservation_id?.into(),
-            units: wire.lines?.iter().map(|it| it.granted).sum(),
-            position: wire.position?,
-            told,
-        }),
+        (Ask::Reserve { body, .. }, 200 | 201) if (status == 200) == reply.is_replay => {
+            let lines = wire.lines?;
+            Some(Answer::Granted {
+                reservation: wire.reservation_id?.into(),
+                units: lines.iter().fold(0, |sum, line| line.granted.saturating_add(sum)),
+                as_asked: is_as_asked(body, &lines, skus),
+                position: wire.position?,
+                told,
+            })
+        }
         (Ask::Confirm { .. } | Ask::Release { .. } | Ask::Read { .. }, 200) => {
             Some(Answer::Stands { reservation: wire.reservation_id?.into(), state: wire.state?.into() })
         }
@@ -98,6 +124,17 @@ fn understand(ask: &Ask, status: u16, reply: &Reply, wire: Wire) -> Option<Answe
         }
         _ => None,
     }
+}
+
+/// Looks for each line among those that were asked for: their names need no place in a table that all names have.
+fn is_as_asked(body: &Body, lines: &[Line<'_>], skus: &[String]) -> bool {
+    let number = |name: &str| {
+        let of = |sku: &Sku| skus.get(usize::from(sku.0)).is_some_and(|it| it == name);
+        body.lines().iter().map(|line| line.0).find(of)
+    };
+    let known: Option<Vec<(Sku, u32)>> =
+        lines.iter().map(|line| Some((number(&line.sku)?, line.granted))).collect();
+    known.is_some_and(|lines| body.is_met_by(lines))
 }
 
 /// The codes that buyers of a sale can meet, each with its status.
@@ -133,11 +170,18 @@ mod tests {
     use bytes::Bytes;
     use hyper::StatusCode;
 
-    use crate::books::{Body, Customer, Key, Sku};
+    use crate::books::{Customer, Key};
 
     fn reserve() -> Ask {
-        let key = Key { customer: Customer(1), serial: 0 };
-        Ask::Reserve { key, body: Body { sku: Sku(0), units: 1, allow_partial: false } }
+        reserve_for(Body::one(Sku(0), 1))
+    }
+
+    fn reserve_for(body: Body) -> Ask {
+        Ask::Reserve { key: Key { customer: Customer(1), serial: 0 }, body }
+    }
+
+    fn answer_to(ask: &Ask, reply: &Reply) -> Answer {
+        super::answer_to(ask, reply, &["A1".to_owned(), "B2".to_owned(), "C3".to_owned()])
     }
 
     fn reply(status: u16, is_replay: bool, body: &'static str) -> Reply {
@@ -150,7 +194,7 @@ mod tests {
 
     fn held(told: Told) -> Answer {
         let position = Position { partition: 3, offset: 17, index: 2 };
-        Answer::Granted { reservation: "abc".into(), units: 1, position, told }
+        Answer::Granted { reservation: "abc".into(), units: 1, as_asked: true, position, told }
     }
 
     fn refused(code: Code, by: DecidedBy, told: Told) -> Answer {
@@ -165,6 +209,33 @@ mod tests {
             let answer = answer_to(&reserve(), &reply(status, is_replay, HELD));
             assert!(matches!(answer, Answer::Odd { .. }), "{status} {is_replay}: {answer:?}");
         }
+    }
+
+    #[test]
+    fn a_grant_of_other_lines_is_told_from_one_that_was_asked_for() {
+        let of = |body, reply: &Reply| match answer_to(&reserve_for(body), reply) {
+            Answer::Granted { units, as_asked, .. } => (units, as_asked),
+            other => panic!("{other:?}"),
+        };
+        let granted = |lines: &str| {
+            let text = format!(
+                r#"{{"reservation_id":"abc","lines":[{lines}],"position":{{"partition":0,"offset":1,"index":0}}}}"#
+            );
+            Reply {
+                status: StatusCode::CREATED,
+                is_replay: false,
+                retry_after: None,
+                body: Bytes::from(text.into_bytes()),
+            }
+        };
+        let [a2, a1, b1, c1] = [("A1", 2), ("A1", 1), ("B2", 1), ("C3", 1)]
+            .map(|(sku, granted)| format!(r#"{{"sku":"{sku}","quantity":{granted},"granted":{granted}}}"#));
+        let both = Body::of(&[(Sku(0), 1), (Sku(1), 1)]);
+        assert_eq!(of(both, &granted(&format!("{a1},{b1}"))), (2, true));
+        assert_eq!(of(both, &granted(&a2)), (2, false));
+        assert_eq!(of(both, &granted(&format!("{a1},{c1}"))), (2, false));
+        assert_eq!(of(Body::one(Sku(0), 2), &granted(&a1)), (1, false));
+        assert_eq!(of(Body::up_to(Sku(0), 2), &granted(&a1)), (1, true));
     }
 
     #[test]

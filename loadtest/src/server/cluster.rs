@@ -50,7 +50,7 @@ impl Cluster {
         write_settings(recipe, bootstrap)?;
         let settings = settings_file(recipe);
         let create = ["topics", "create", "--partitions"].map(OsStr::new);
-        let partitions = PARTITIONS.to_string();
+        let partitions = partitions(recipe).to_string();
         recipe
             .run(create.into_iter().chain([
                 OsStr::new(&partitions),
@@ -62,14 +62,15 @@ impl Cluster {
         for number in 0..SEQUENCERS {
             sequencers.push(sequencer(recipe, number).await?);
         }
-        let data = recipe.data.join(INTAKE);
-        let serve = ["intake", "--listen", "127.0.0.1:0", "--data"].map(OsStr::new);
-        let intake = recipe
-            .spawn(serve.into_iter().chain([data.as_ref(), OsStr::new("--config"), settings.as_ref()]))
-            .await?;
-        let mut cluster = Self { intake, sequencers, owner: 0 };
-        cluster.owner = cluster.find_owner(recipe, None).await?;
+        let mut cluster = Self { intake: intake(recipe).await?, sequencers, owner: 0 };
+        cluster.look(recipe).await?;
         Ok(cluster)
+    }
+
+    /// Waits until a sequencer owns what is sold, and remembers which.
+    pub(super) async fn look(&mut self, recipe: &Recipe) -> Result<(), ServerError> {
+        self.owner = self.find_owner(recipe, None).await?;
+        Ok(())
     }
 
     pub(super) fn owner(&mut self) -> &mut Process {
@@ -82,12 +83,11 @@ impl Cluster {
         self.owner = self.find_owner(recipe, Some(dead)).await?;
         self.sequencers[dead] = sequencer(recipe, dead).await?;
         // The group may give partitions to whoever joins.
-        self.owner = self.find_owner(recipe, None).await?;
-        Ok(())
+        self.look(recipe).await
     }
 
     async fn find_owner(&self, recipe: &Recipe, dead: Option<usize>) -> Result<usize, ServerError> {
-        let wanted = partition_of(recipe.sku, PARTITIONS).0;
+        let wanted = partition_of(&recipe.sku, partitions(recipe)).0;
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
             for (number, process) in self.sequencers.iter().enumerate().filter(|it| Some(it.0) != dead) {
@@ -105,13 +105,25 @@ impl Cluster {
         Err(ServerError::NotReady)
     }
 
-    pub(super) async fn end(mut self) -> Result<bool, ServerError> {
+    pub(super) async fn end(&mut self) -> Result<bool, ServerError> {
         let mut in_good_order = self.intake.end().await?.success();
         for sequencer in &mut self.sequencers {
             in_good_order &= sequencer.end().await?.success();
         }
         Ok(in_good_order)
     }
+}
+
+fn partitions(recipe: &Recipe) -> u32 {
+    recipe.partitions.unwrap_or(PARTITIONS)
+}
+
+pub(super) async fn intake(recipe: &Recipe) -> Result<Process, ServerError> {
+    let (data, settings) = (recipe.data.join(INTAKE), settings_file(recipe));
+    let listen = recipe.listen.to_string();
+    let arguments = ["intake", "--listen", &listen, "--data"].map(OsStr::new);
+    let data = [data.as_ref(), OsStr::new("--config"), settings.as_ref()];
+    recipe.spawn(arguments.into_iter().chain(data)).await
 }
 
 async fn sequencer(recipe: &Recipe, number: usize) -> Result<Process, ServerError> {

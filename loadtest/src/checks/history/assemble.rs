@@ -20,9 +20,7 @@ impl History {
                         entries.push(Entry::opened(key, body, sent));
                         entries.len() - 1
                     });
-                    let entry = &mut entries[index];
-                    let page = if entry.body == body { &mut entry.replies } else { &mut entry.strangers };
-                    page.push(Reply { ask, sent, received, answer });
+                    entries[index].replies.push(Reply { ask, sent, received, answer });
                 }
                 Ask::Confirm { ref reservation }
                 | Ask::Release { ref reservation }
@@ -33,6 +31,7 @@ impl History {
             }
         }
         for entry in &mut entries {
+            entry.tell_strangers();
             entry.decision = entry.decide(&facts);
         }
         let mut history = Self { facts, entries, holds: Vec::new(), placed: Vec::new(), astray: Vec::new() };
@@ -53,7 +52,7 @@ impl History {
             let mut hold = Hold {
                 entry: index,
                 id: reservation.clone(),
-                units: *units,
+                lines: entry.body.granted(*units),
                 position: *position,
                 after: decision.after,
                 before: decision.before,
@@ -73,11 +72,29 @@ impl Entry {
         Self { key, body, first_sent: sent, replies: Vec::new(), strangers: Vec::new(), decision: None }
     }
 
+    /// Sets apart what was asked with another body than the one that the key stands for. That is the decided one: of two
+    /// that were under way together, the second may have come first.
+    fn tell_strangers(&mut self) {
+        let first = self.body;
+        if self.replies.iter().all(|it| body_of(it) == Some(first)) {
+            return;
+        }
+        self.body = self.first_told().and_then(body_of).unwrap_or(first);
+        let own = |it: &Reply| body_of(it) == Some(self.body);
+        let (replies, strangers) = std::mem::take(&mut self.replies).into_iter().partition(own);
+        (self.replies, self.strangers) = (replies, strangers);
+        self.first_sent = self.replies.first().map_or(self.first_sent, |it| it.sent);
+    }
+
+    fn first_told(&self) -> Option<&Reply> {
+        self.replies.iter().filter(|it| it.answer.is_decision()).min_by_key(|it| it.received)
+    }
+
     /// The decision that was told first. Whether the others agree is a check's business.
     fn decide(&self, facts: &SaleFacts) -> Option<Decision> {
-        let told = self.replies.iter().filter(|it| it.answer.is_decision()).min_by_key(|it| it.received)?;
+        let told = self.first_told()?;
         let (outcome, how) = match &told.answer {
-            Answer::Granted { reservation, units, position, told } => {
+            Answer::Granted { reservation, units, position, told, .. } => {
                 let (reservation, units, position) = (reservation.clone(), *units, *position);
                 (Outcome::Granted { reservation, units, position }, *told)
             }
@@ -101,5 +118,12 @@ impl Entry {
             Answer::Refused { position, told: Told::First, .. } if it.answer.is_decision() => *position,
             _ => None,
         })
+    }
+}
+
+fn body_of(reply: &Reply) -> Option<Body> {
+    match reply.ask {
+        Ask::Reserve { body, .. } => Some(body),
+        _ => None,
     }
 }

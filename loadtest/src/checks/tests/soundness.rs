@@ -1,5 +1,6 @@
 //! Histories that look odd and that a correct server can make. None may be condemned.
 
+use super::Check;
 use super::tale::{ENDED_MS, Tale, again, gate, granted, no, refused, sold_out, stands};
 use crate::books::{Answer, Code, State};
 
@@ -150,6 +151,56 @@ fn a_release_of_what_had_expired() {
         .asks(1, 0, 1, (0, 10), granted("a", 1, 5))
         .releases("a", (4_000, 4_010), stands("a", State::Expired))
         .buys(2, "b", 1, (4_011, 4_020), 9)
+        .audited()
+        .passes();
+}
+
+#[test]
+fn a_sale_that_need_not_sell_out() {
+    let sale = || Tale::of(2).buys(1, "a", 1, (0, 10), 5).audited();
+    sale().leaves_some().passes();
+    sale().fails(&[Check::Undersold]);
+}
+
+#[test]
+fn buyers_who_give_up() {
+    let sale = || {
+        Tale::of(2)
+            .buys(1, "a", 1, (0, 10), 5)
+            // Turned away, and not tried again.
+            .asks(2, 0, 1, (20, 30), Answer::Busy)
+            // Nobody waited for the confirmation; its outcome can be read.
+            .asks(3, 0, 1, (20, 30), granted("b", 1, 6))
+            .confirms("b", (40, 50), Answer::Silence)
+            .reads("b", (ENDED_MS, ENDED_MS + 1), stands("b", State::Confirmed))
+            .audited_but_for("b")
+    };
+    sale().with_hasty_buyers().passes();
+    sale().fails(&[Check::LostAnswers]);
+    // Silence that stays is lost even so.
+    sale().with_hasty_buyers().asks(4, 0, 1, (20, 30), Answer::Silence).fails(&[Check::LostAnswers]);
+}
+
+#[test]
+fn another_body_that_was_faster_than_the_first() {
+    // Customer 1's second request overtook the first. Its unit is taken, and the first is a conflict.
+    Tale::of(2)
+        .asks(1, 0, 1, (0, 30), no(Code::IdempotencyConflict))
+        .asks(1, 0, 2, (5, 20), granted("a", 2, 5))
+        .asks(2, 0, 1, (40, 50), sold_out(6))
+        .releases("a", (60, 70), stands("a", State::Released))
+        .buys(3, "b", 2, (80, 90), 8)
+        .audited()
+        .passes();
+}
+
+#[test]
+fn another_body_that_may_have_been_granted_unseen() {
+    Tale::of(2)
+        .asks(1, 0, 1, (0, 30), no(Code::IdempotencyConflict))
+        .asks(1, 0, 2, (5, 20), Answer::Silence)
+        .asks(2, 0, 1, (40, 50), sold_out(6))
+        .buys(3, "b", 2, (9_000, 9_010), 8)
         .audited()
         .passes();
 }

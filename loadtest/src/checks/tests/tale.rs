@@ -8,6 +8,7 @@ use super::super::{CHECKS, Check, History, SaleFacts};
 use crate::books::{
     Answer, Ask, Body, Code, Customer, DecidedBy, Exchange, Key, Moment, Position, Sku, State, Told,
 };
+use crate::checks::Counted;
 
 /// The tale's buyers have left by then, and the audit begins.
 pub(super) const ENDED_MS: u64 = 60_000;
@@ -27,13 +28,14 @@ pub(super) fn place(offset: u64) -> Position {
 }
 
 pub(super) fn granted(name: &str, units: u32, offset: u64) -> Answer {
-    Answer::Granted { reservation: name.into(), units, position: place(offset), told: Told::First }
+    let (position, told) = (place(offset), Told::First);
+    Answer::Granted { reservation: name.into(), units, as_asked: true, position, told }
 }
 
 pub(super) fn again(answer: Answer) -> Answer {
     match answer {
-        Answer::Granted { reservation, units, position, .. } => {
-            Answer::Granted { reservation, units, position, told: Told::Again }
+        Answer::Granted { reservation, units, as_asked, position, .. } => {
+            Answer::Granted { reservation, units, as_asked, position, told: Told::Again }
         }
         Answer::Refused { code, by, .. } => Answer::Refused { code, by, position: None, told: Told::Again },
         other => other,
@@ -63,8 +65,16 @@ pub(super) fn no(code: Code) -> Answer {
 impl Tale {
     /// A sale of one SKU, at most two units per customer.
     pub(super) fn of(supply: u64) -> Self {
+        Self::of_each(&[supply])
+    }
+
+    /// A sale of several SKUs, by number.
+    pub(super) fn of_each(supply: &[u64]) -> Self {
         let facts = SaleFacts {
-            supply: BTreeMap::from([(Sku(0), supply)]),
+            supply: (0..).map(Sku).zip(supply.iter().copied()).collect(),
+            sells_out: true,
+            buyers_insist: true,
+            counted: BTreeMap::new(),
             hold_ttl: Duration::from_millis(TTL_MS),
             units_per_customer_max: 2,
             ended: at(ENDED_MS),
@@ -73,16 +83,40 @@ impl Tale {
         Self { facts, exchanges: Vec::new() }
     }
 
+    /// It need not sell out.
+    pub(super) fn leaves_some(mut self) -> Self {
+        self.facts.sells_out = false;
+        self
+    }
+
+    /// Buyers may give up.
+    pub(super) fn with_hasty_buyers(mut self) -> Self {
+        self.facts.buyers_insist = false;
+        self
+    }
+
+    /// The server counts SKU 0 in the span: available, held, committed.
+    pub(super) fn counts(mut self, (after, before): (u64, u64), counters: [u64; 3]) -> Self {
+        let [available, held, committed] = counters;
+        let counted = Counted { available, held, committed, after: at(after), before: at(before) };
+        self.facts.counted.insert(Sku(0), counted);
+        self
+    }
+
     /// Customer `who` asks for units with its key `serial`.
-    pub(super) fn asks(
+    pub(super) fn asks(self, who: u32, serial: u32, units: u32, when: (u64, u64), answer: Answer) -> Self {
+        self.asks_for(who, serial, Body::one(Sku(0), units), when, answer)
+    }
+
+    /// Customer `who` asks for something with its key `serial`.
+    pub(super) fn asks_for(
         mut self,
         who: u32,
         serial: u32,
-        units: u32,
+        body: Body,
         when: (u64, u64),
         answer: Answer,
     ) -> Self {
-        let body = Body { sku: Sku(0), units, allow_partial: false };
         let key = Key { customer: Customer(who), serial };
         self.push(when, Ask::Reserve { key, body }, answer);
         self
@@ -121,7 +155,12 @@ impl Tale {
 
     /// Everything is asked once more after the sale, and answered as before; holds have ended as they were told to,
     /// or by time.
-    pub(super) fn audited(mut self) -> Self {
+    pub(super) fn audited(self) -> Self {
+        self.audited_but_for("")
+    }
+
+    /// The same; how this one reservation stands has been read already.
+    pub(super) fn audited_but_for(mut self, name: &str) -> Self {
         let told = self.exchanges.clone();
         let mut keys = BTreeSet::new();
         for exchange in told.iter().filter(|it| it.answer.is_decision()) {
@@ -130,7 +169,9 @@ impl Tale {
                 continue;
             }
             self.push((ENDED_MS, ENDED_MS + 1), exchange.ask.clone(), again(exchange.answer.clone()));
-            if let Answer::Granted { reservation, .. } = &exchange.answer {
+            if let Answer::Granted { reservation, .. } = &exchange.answer
+                && **reservation != *name
+            {
                 let state = end_of(&told, reservation);
                 self.push(
                     (ENDED_MS, ENDED_MS + 1),
@@ -153,6 +194,11 @@ impl Tale {
         let history = History::new(self.facts, self.exchanges);
         for (name, check) in CHECKS {
             assert_eq!(check(&history), Vec::<String>::new(), "{name:?}");
+        }
+        // A run takes its books apart and puts them together again, to know what is to be asked at the end.
+        let again = History::new(history.facts.clone(), history.into_exchanges());
+        for (name, check) in CHECKS {
+            assert_eq!(check(&again), Vec::<String>::new(), "{name:?}, of the same exchanges");
         }
     }
 
