@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use holdfast_loadtest::cli::Loadtest;
 
 use crate::output::Format;
 
 /// Decides who gets the last units of a flash sale.
 ///
 /// Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 findings, 69 something needed is not
-/// there, 75 try again later, 130 interrupted.
+/// there, 75 try again later, 130 interrupted. `loadtest` has some of its own, see its help.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast", version, propagate_version = true)]
 pub(crate) struct Cli {
@@ -99,6 +100,9 @@ pub(crate) enum Command {
     },
     /// Hold a whole sale against a server that is killed in the middle; exit 0 only if the verdict is exact
     Demo(Demo),
+    /// Load a server with the buyers of a scenario, and judge it by what they were told
+    #[command(subcommand)]
+    Loadtest(Loadtest),
     /// Print a script that completes commands in a shell
     Completions {
         /// The shell

@@ -20,6 +20,12 @@ pub(crate) enum Exit {
     Unavailable = 69,
     /// The same may work later.
     RetryLater = 75,
+    /// A load test was right, but a figure is not as good as it must be.
+    Threshold = 99,
+    /// A load test cannot be run like that.
+    CannotRun = 104,
+    /// A load test was ended before its time.
+    Aborted = 105,
     /// Somebody interrupted it before it was done.
     Interrupted = 130,
 }

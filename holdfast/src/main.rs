@@ -16,6 +16,7 @@ mod explain;
 mod failure;
 mod id_key;
 mod live;
+mod loadtest;
 mod logging;
 mod output;
 mod replay;
@@ -88,6 +89,7 @@ fn run(command: &Command, common: &Common, output: Output) -> Result<(), Failure
         Command::ControlKey(cli::ControlKey::Show) => control_key::show(&loaded()?.config, output),
         Command::AcceptIdKey { yes } => id_key::accept(&loaded()?, *yes, output),
         Command::Demo(it) => demo::run(&demo_config(it, common)?, it.json, output),
+        Command::Loadtest(it) => loadtest::run(it, &loaded()?, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "holdfast", &mut script);
