@@ -2,6 +2,7 @@
 
 mod group;
 mod kafka;
+mod loadtest;
 mod page;
 mod processes;
 mod row;
@@ -22,12 +23,12 @@ use row::Row;
 static COUNTING: Counting = Counting;
 
 /// Every group there is.
-const GROUPS: &[Group] = &[spine::SPINE, kafka::KAFKA];
+const GROUPS: &[Group] = &[spine::SPINE, kafka::KAFKA, loadtest::LOADTEST];
 
 const USAGE: &str = "\
 holdfast-bench GROUP [--json] [--only ROW] [--quick] [--runs N] [--markdown FILE] [--dir DIR]
 
-  GROUP            spine or kafka
+  GROUP            spine, kafka or loadtest
   --json           one JSON object per row on standard output instead of a table
   --only ROW       only rows whose names begin so
   --quick          small sizes: shows that everything works, measures nothing worth telling

@@ -27,7 +27,7 @@ pub(crate) const BUYERS: u32 = 16;
 const WAIT_BUDGET_MS: f64 = 2_000.0;
 
 /// nginx in the foreground, with as many workers as there are cores.
-fn nginx(directory: &Path) -> Result<(Running, SocketAddr)> {
+pub(crate) fn nginx(directory: &Path) -> Result<(Running, SocketAddr)> {
     let own = directory.join("nginx");
     std::fs::create_dir_all(&own)?;
     // Free now; nobody else here takes one by number.
