@@ -85,7 +85,7 @@ struct KafkaArgs {
     /// What comes before the names of the topics
     #[arg(long, value_name = "PREFIX", requires = "through_kafka")]
     topic_prefix: Option<String>,
-    /// A file with a table [kafka] as the server's configuration has it, for names, passwords and certificates
+    /// A file with a table `[kafka]` as the server's configuration has it, for names, passwords and certificates
     #[arg(long, value_name = "FILE", requires = "through_kafka")]
     kafka_config: Option<PathBuf>,
     /// How long a command waits for others to go with it
