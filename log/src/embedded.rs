@@ -17,6 +17,7 @@ mod error;
 mod frame;
 mod header;
 mod index;
+mod lock;
 mod manifest;
 mod prepare;
 mod queue;
@@ -32,8 +33,7 @@ mod survey;
 mod writer;
 
 use std::{
-    fs::{self, File, TryLockError},
-    mem,
+    fs, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -57,6 +57,7 @@ pub use config::EmbeddedConfig;
 use disk::{Disk, RealDisk};
 use error::Doing;
 pub use error::OpenError;
+use lock::DirectoryLock;
 pub use manifest::FORMAT;
 use manifest::ManifestFile;
 use prepare::Preparer;
@@ -69,9 +70,6 @@ use shared::{Parts, Shared};
 use stream::{Failure, Stream};
 use writer::Writer;
 
-/// The file whose lock says who may write to the directory.
-const LOCK_FILE: &str = "lock";
-
 /// An open log that owns its directory.
 ///
 /// Dropping it closes it.
@@ -79,7 +77,7 @@ pub struct EmbeddedLog {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held as long as the log may write.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<DirectoryLock>>,
 }
 
 impl EmbeddedLog {
@@ -91,7 +89,7 @@ impl EmbeddedLog {
     pub fn open(directory: &Path, config: &EmbeddedConfig) -> Result<Self, OpenError> {
         config.validate()?;
         fs::create_dir_all(directory).doing("creating the log directory")?;
-        let lock = lock(directory)?;
+        let lock = DirectoryLock::take(directory)?;
         let disk = Arc::new(RealDisk::new(directory));
         Self::open_on(disk, &directory.display().to_string(), config, Some(lock), wall_clock)
     }
@@ -100,7 +98,7 @@ impl EmbeddedLog {
         disk: Arc<dyn Disk>,
         directory: &str,
         config: &EmbeddedConfig,
-        lock: Option<File>,
+        lock: Option<DirectoryLock>,
         clock: fn() -> LogTime,
     ) -> Result<Self, OpenError> {
         let (manifest, mut recovered) = recover::open(&*disk, directory, config)?;
@@ -181,17 +179,6 @@ fn parts(
             recovered.points.iter().map(next).collect(),
         ),
         prepared: mem::take(&mut recovered.prepared),
-    }
-}
-
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let file = File::create(directory.join(LOCK_FILE)).doing("opening the lock file")?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(OpenError::Locked { directory: directory.display().to_string() })
-        }
-        Err(TryLockError::Error(source)) => Err(OpenError::Io { doing: "locking the log directory", source }),
     }
 }
 
