@@ -114,7 +114,7 @@ impl CompareArgs {
         }
         let text = if self.json { comparison.json()? } else { comparison.table() };
         writeln!(out, "{text}").map_err(CompareError::Print)?;
-        Ok(if b.verdict == Verdict::Wrong { Outcome::Wrong } else { comparison.outcome() })
+        Ok(comparison.outcome())
     }
 }
 
@@ -210,10 +210,18 @@ pub struct Condition {
 }
 
 impl Comparison {
-    /// Whether a change was too much.
+    /// What it came to. That a rule is broken weighs more than any change.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        if self.conditions.iter().any(|it| it.holds) { Outcome::TooMuch } else { Outcome::Fine }
+        match (self.b.verdict, self.is_too_much()) {
+            (Verdict::Wrong, _) => Outcome::Wrong,
+            (_, true) => Outcome::TooMuch,
+            (_, false) => Outcome::Fine,
+        }
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.conditions.iter().any(|it| it.holds)
     }
 
     fn json(&self) -> Result<String, ReportError> {

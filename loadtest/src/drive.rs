@@ -15,7 +15,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 pub(crate) use self::interval::{Interval, Sink};
-pub(crate) use self::over_http::{Drive, reply};
+pub(crate) use self::over_http::Drive;
 pub(crate) use self::template::Template;
 pub(crate) use self::wire::{Wording, sku_names};
 
@@ -168,6 +168,11 @@ impl Written {
 }
 
 impl<'a> Crowd<'a> {
+    /// What it shares with the others.
+    pub(crate) const fn cast(&self) -> &'a Cast {
+        self.cast
+    }
+
     pub(crate) fn new(
         cast: &'a Cast,
         worker: usize,

@@ -9,6 +9,7 @@
 //! other, and `live` shows one while it goes. `peers` holds the server against what people would use otherwise.
 
 mod books;
+mod causes;
 mod checks;
 mod drive;
 mod generator;
@@ -21,6 +22,8 @@ mod server;
 mod summary;
 mod thresholds;
 mod tokens;
+
+pub use causes::causes;
 
 pub mod cli;
 pub mod compare;

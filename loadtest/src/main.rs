@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use holdfast_loadtest::causes;
 use holdfast_loadtest::demo::{self, DemoConfig};
 
 /// Simulated buyers who keep books, and a verdict from what they were told.
@@ -90,14 +91,7 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        message.push_str(": ");
-        message.push_str(&next.to_string());
-        cause = next.source();
-    }
     // Nobody is there to hear that nobody can be told.
-    drop(writeln!(std::io::stderr(), "holdfast-loadtest: {message}"));
+    drop(writeln!(std::io::stderr(), "holdfast-loadtest: {}", causes(error)));
     ExitCode::FAILURE
 }

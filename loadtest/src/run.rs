@@ -247,12 +247,14 @@ impl Play<'_> {
                 Err(RecvTimeoutError::Disconnected) => return Err(RunError::Failed),
             }
             clocks.look();
+            let mut must_abort = false;
             while let Some(interval) = tally.close() {
                 stage.second(&mut tally, &interval)?;
+                must_abort = self.must_abort(&tally, watch);
             }
             stage.faults(faults.marks()?);
             stage.show(&tally, watch);
-            if !is_aborted && (stage.wants_stop() || self.must_abort(&tally, watch)) {
+            if !is_aborted && (must_abort || stage.wants_stop()) {
                 is_over.store(true, Ordering::Relaxed);
                 is_aborted = true;
                 faults.finish()?;
@@ -272,7 +274,7 @@ impl Play<'_> {
         Ok(Played { tally, written, started_ms, duration, is_aborted, generator, faults, is_in_time })
     }
 
-    /// Whether a threshold fails that ends the run.
+    /// Whether a threshold fails that ends the run. Figures change with every second that is over, and not in between.
     fn must_abort(&self, tally: &Tally, watch: Stopwatch) -> bool {
         if !self.thresholds.iter().any(Threshold::can_abort) {
             return false;
@@ -288,10 +290,9 @@ impl Play<'_> {
         questions: &[audit::Question],
         books: &mut Vec<Exchange>,
     ) -> Result<(), RunError> {
-        let connections = usize::try_from(*self.cast.scenario.connections.get_ref()).unwrap_or(usize::MAX);
         audit::ask(
             self.target.address,
-            connections,
+            self.cast.scenario.connection_count(),
             watch,
             &self.config.stop,
             &self.cast.wording,
@@ -308,7 +309,7 @@ impl Play<'_> {
         books: &mut Vec<Exchange>,
         stage: &mut Stage,
     ) -> Result<Vec<String>, RunError> {
-        let (keys, more) = asked_of(facts, books, audit::keys);
+        let (keys, more) = audit::asked_of(facts, books, audit::keys);
         let on_hand = |sku: Sku| {
             let had = facts.counted.get(&sku).map_or(0, |it| it.available + it.held + it.committed);
             had + more.get(&sku).copied().unwrap_or_default()
@@ -321,7 +322,7 @@ impl Play<'_> {
             return Ok(through_kafka::audit(post, &self.skus, watch, facts, &keys, books));
         }
         self.ask(watch, &keys, books)?;
-        let holds = asked_of(facts, books, audit::holds);
+        let holds = audit::asked_of(facts, books, audit::holds);
         self.ask(watch, &holds, books)?;
         Ok(Vec::new())
     }
@@ -359,12 +360,4 @@ impl Play<'_> {
             clock_trusted: is_in_time && clocks.moved_ms_max() <= CLOCK_MOVED_MS_MAX,
         }
     }
-}
-
-/// What is to be asked, by the books as they are. They are put in order for that, and not copied.
-fn asked_of<T>(facts: &SaleFacts, books: &mut Vec<Exchange>, what: impl FnOnce(&History) -> T) -> T {
-    let history = History::new(facts.clone(), std::mem::take(books));
-    let asked = what(&history);
-    *books = history.into_exchanges();
-    asked
 }

@@ -65,6 +65,13 @@ impl Stopwatch {
         self.0.checked_add(Duration::from_nanos(moment.0)).map(Self)
     }
 
+    /// Sleeps until it has started.
+    pub(crate) fn wait_for_start(self) {
+        while self.now() == Moment(0) {
+            std::thread::sleep(self.until_start());
+        }
+    }
+
     /// How long until it starts.
     pub(crate) fn until_start(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())

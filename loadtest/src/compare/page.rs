@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::metric::Subject;
-use super::{Comparison, Outcome, table};
+use super::{Comparison, table};
 use crate::metric::Since;
 use crate::report::{self, Chart, Kind, Page, ReportError, Series};
 use crate::results::Results;
@@ -22,10 +22,7 @@ pub(super) fn html(a: &Results, b: &Results, comparison: &Comparison) -> Result<
     let view = View {
         a: table::name(&comparison.a),
         b: table::name(&comparison.b),
-        state: match comparison.outcome() {
-            Outcome::Fine => "pass",
-            Outcome::TooMuch | Outcome::Wrong => "threshold",
-        },
+        state: if comparison.is_too_much() { "threshold" } else { "pass" },
         comparison,
         rows: comparison.rows.iter().map(table::cells).collect(),
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
-use super::{Ask, Cast, Drive, Sku, What, Wheel, Wording, sku_names};
+use super::{Ask, Cast, Crowd, Drive, Sku, What, Wheel, Wording, sku_names};
 use crate::books::{Body, Moment};
 use crate::generator::Script;
 use crate::scenario;
@@ -15,7 +15,7 @@ fn bodies(buyers: &str, skus: u16) -> Vec<Body> {
     let scenario = scenario::read("test", &text).unwrap();
     let cast = Cast::new(scenario, Wording::new("shop", 1, vec![], sku_names("SKU", skus, Some(4)))).unwrap();
     let (is_over, mut later) = (AtomicBool::new(false), Wheel::new());
-    let mut drive = Drive::new(&cast, 0, 1, &is_over, Box::new(|_| {}));
+    let mut drive = Drive::new(Crowd::new(&cast, 0, 1, &is_over, Box::new(|_| {})));
     let jobs = std::iter::from_fn(|| drive.next(Moment(0), &mut later));
     jobs.filter_map(|(_, job)| match job.what {
         What::Ask(Ask::Reserve { body, .. }) => Some(body),

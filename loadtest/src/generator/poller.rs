@@ -31,15 +31,12 @@ impl Poller {
         Ok(epoll::add(&self.epoll, source, EventData::new_u64(number as u64), flags)?)
     }
 
-    /// Until something happens, or the pause is over. Gives the numbers of those to which something happened, and whether
-    /// they can be written to.
+    /// Until something happens, or the pause is over. Puts the numbers of those to which something happened into `told`, and
+    /// whether they can be written to, instead of what was there.
     ///
     /// `epoll_wait` counts in milliseconds, so who is to be punctual to a part of one waits with `ppoll` for the whole of the
     /// descriptors instead; that is for when there is nothing to do at once.
-    pub(super) fn wait(
-        &mut self,
-        pause: Duration,
-    ) -> io::Result<impl Iterator<Item = (usize, bool)> + use<>> {
+    pub(super) fn wait(&mut self, pause: Duration, told: &mut Vec<(usize, bool)>) -> io::Result<()> {
         self.take()?;
         if self.events.is_empty() && !pause.is_zero() {
             let timeout = Timespec::try_from(pause).map_err(io::Error::other)?;
@@ -49,15 +46,12 @@ impl Poller {
                 Err(error) => return Err(error.into()),
             }
         }
-        let told: Vec<(usize, bool)> = self
-            .events
-            .iter()
-            .map(|event| {
-                let (data, flags) = (event.data, event.flags);
-                (usize::try_from(data.u64()).unwrap_or(usize::MAX), flags.contains(EventFlags::OUT))
-            })
-            .collect();
-        Ok(told.into_iter())
+        told.clear();
+        told.extend(self.events.iter().map(|event| {
+            let (data, flags) = (event.data, event.flags);
+            (usize::try_from(data.u64()).unwrap_or(usize::MAX), flags.contains(EventFlags::OUT))
+        }));
+        Ok(())
     }
 
     /// What has happened by now.
@@ -85,10 +79,13 @@ mod tests {
         let (mut theirs, _) = listener.accept().unwrap();
         let mut poller = Poller::new().unwrap();
         poller.add(&ours, 7).unwrap();
-        let told: Vec<_> = poller.wait(Duration::from_secs(10)).unwrap().collect();
+        let mut told = Vec::new();
+        poller.wait(Duration::from_secs(10), &mut told).unwrap();
         assert_eq!(told, [(7, true)], "it can be written to");
-        assert_eq!(poller.wait(Duration::from_micros(300)).unwrap().count(), 0, "nothing new");
+        poller.wait(Duration::from_micros(300), &mut told).unwrap();
+        assert_eq!(told.len(), 0, "nothing new");
         theirs.write_all(b"hi").unwrap();
-        assert_eq!(poller.wait(Duration::from_secs(10)).unwrap().map(|it| it.0).collect::<Vec<_>>(), [7]);
+        poller.wait(Duration::from_secs(10), &mut told).unwrap();
+        assert_eq!(told.iter().map(|it| it.0).collect::<Vec<_>>(), [7]);
     }
 }

@@ -145,6 +145,7 @@ impl<S: Script> Worker<S> {
     /// If the system does not say any more what happens on the connections.
     pub(crate) fn run(mut self) -> io::Result<(S, Standing)> {
         self.planned = self.script.next(self.watch.now(), &mut self.later);
+        let mut told = Vec::new();
         while !self.is_done() {
             let now = self.watch.now();
             self.script.look(now, &mut self.standing);
@@ -152,7 +153,8 @@ impl<S: Script> Worker<S> {
             self.give_up(now);
             self.connect(now);
             self.send_waiting();
-            for (number, is_writable) in self.poller.wait(self.pause())? {
+            self.poller.wait(self.pause(), &mut told)?;
+            for (number, is_writable) in told.drain(..) {
                 self.look(number, is_writable);
             }
         }

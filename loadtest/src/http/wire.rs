@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Reply;
 use crate::books::{Answer, Ask, Body, Code, DecidedBy, Position, Sku, State, Told};
+use crate::generator::Head;
 
 /// No more of an unexpected answer is kept.
 const EXCERPT_CHARS_MAX: usize = 200;
@@ -48,6 +49,26 @@ enum Standing {
     Waiting,
 }
 
+/// What was said, wherever its bytes are.
+#[derive(Clone, Copy)]
+pub(crate) struct Said<'a> {
+    status: u16,
+    is_replay: bool,
+    body: &'a [u8],
+}
+
+impl<'a> From<&'a Reply> for Said<'a> {
+    fn from(reply: &'a Reply) -> Self {
+        Self { status: reply.status.as_u16(), is_replay: reply.is_replay, body: &reply.body }
+    }
+}
+
+impl<'a> From<(&'a Head, &'a [u8])> for Said<'a> {
+    fn from((head, body): (&'a Head, &'a [u8])) -> Self {
+        Self { status: head.status, is_replay: head.is_replay, body }
+    }
+}
+
 /// The free units of a SKU and what became of the others, as the server counts them.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(crate) struct Availability {
@@ -73,14 +94,16 @@ impl Availability {
 }
 
 /// Reads an answer about a SKU's availability.
-pub(crate) fn availability(reply: &Reply) -> Option<Availability> {
-    if reply.status.as_u16() == 200 { serde_json::from_slice(&reply.body).ok() } else { None }
+pub(crate) fn availability<'a>(said: impl Into<Said<'a>>) -> Option<Availability> {
+    let said = said.into();
+    if said.status == 200 { serde_json::from_slice(said.body).ok() } else { None }
 }
 
 /// What a buyer understands of the reply to a question. `skus` are the names of the SKUs, by number.
-pub(crate) fn answer_to(ask: &Ask, reply: &Reply, skus: &[String]) -> Answer {
-    let status = reply.status.as_u16();
-    let wire: Option<Wire<'_>> = serde_json::from_slice(&reply.body).ok();
+pub(crate) fn answer_to<'a>(ask: &Ask, said: impl Into<Said<'a>>, skus: &[String]) -> Answer {
+    let said = said.into();
+    let status = said.status;
+    let wire: Option<Wire<'_>> = serde_json::from_slice(said.body).ok();
     match status {
         202 => return Answer::Pending,
         // The one 503 after which something may have been decided.
@@ -90,18 +113,19 @@ pub(crate) fn answer_to(ask: &Ask, reply: &Reply, skus: &[String]) -> Answer {
         429 | 503 => return Answer::Busy,
         _ => {}
     }
-    let understood = wire.and_then(|wire| understand(ask, status, reply, wire, skus));
+    let understood = wire.and_then(|wire| understand(ask, said, wire, skus));
     understood.unwrap_or_else(|| {
-        let what = String::from_utf8_lossy(&reply.body).chars().take(EXCERPT_CHARS_MAX).collect();
+        let what = String::from_utf8_lossy(said.body).chars().take(EXCERPT_CHARS_MAX).collect();
         Answer::Odd { status, what }
     })
 }
 
-fn understand(ask: &Ask, status: u16, reply: &Reply, wire: Wire<'_>, skus: &[String]) -> Option<Answer> {
-    let told = if reply.is_replay { Told::Again } else { Told::First };
+fn understand(ask: &Ask, said: Said<'_>, wire: Wire<'_>, skus: &[String]) -> Option<Answer> {
+    let Said { status, is_replay, .. } = said;
+    let told = if is_replay { Told::Again } else { Told::First };
     match (ask, status) {
         // A decision is 201 when it is new and 200 when it is told again, never otherwise.
-        (Ask::Reserve { body, .. }, 200 | 201) if (status == 200) == reply.is_replay => {
+        (Ask::Reserve { body, .. }, 200 | 201) if (status == 200) == is_replay => {
             let lines = wire.lines?;
             Some(Answer::Granted {
                 reservation: wire.reservation_id?.into(),

@@ -132,7 +132,7 @@ fn check(workers: &Workers, cast: &Cast) -> Result<(), RunError> {
             what: "a worker has one part of a run, and one was named twice".into(),
         });
     }
-    let connections = usize::try_from(*cast.scenario.connections.get_ref()).unwrap_or(usize::MAX);
+    let connections = cast.scenario.connection_count();
     if connections < names.len() {
         let what = format!("{connections} connections cannot be shared by {} workers", names.len());
         return Err(RunError::Workers { what });
@@ -176,7 +176,7 @@ fn shares(cores: &[u32], plan: &Plan<'_>) -> Vec<Share> {
     let all_cores = cores.iter().fold(0, |sum: usize, it| sum.saturating_add(*it));
     let each = threads_wanted(scenario, all_cores).div_ceil(cores.len().max(1));
     // A thread has at least one connection of those that the scenario keeps.
-    let most = usize::try_from(*scenario.connections.get_ref()).unwrap_or(usize::MAX) / cores.len().max(1);
+    let most = scenario.connection_count() / cores.len().max(1);
     let here = |cores: &usize| plan.threads.unwrap_or(each.min(*cores)).clamp(1, most.max(1));
     let all = cores.iter().map(here).sum();
     let part = |first: &mut usize, here: usize| {

@@ -9,8 +9,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::greeting::greet_coordinator;
 use super::secret::Secret;
-use super::session::{Session, causes};
+use super::session::Session;
 use super::wire::{Wire, WireError};
+use crate::causes;
 use crate::generator::cores;
 
 /// How often it is looked at whether the process is to end.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::message::{Job, Order, Report};
 use super::wire::{Wire, WireError, parcels, unpack};
 use crate::books::{Moment, Stopwatch};
+use crate::causes;
 use crate::drive::{Cast, Wording, Written};
 use crate::generator::SelfWatch;
 use crate::run::RunError;
@@ -228,16 +229,4 @@ fn share(job: &Job) -> Option<Share> {
     let is_good = job.here > 0 && job.here <= THREADS_MAX && job.first.checked_add(job.here)? <= job.all;
     let number = |it| usize::try_from(it).ok();
     is_good.then_some(Share { first: number(job.first)?, here: number(job.here)?, all: number(job.all)? })
-}
-
-/// An error and what caused it, in a line.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        said.push_str(": ");
-        said.push_str(&next.to_string());
-        cause = next.source();
-    }
-    said
 }

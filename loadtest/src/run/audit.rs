@@ -11,13 +11,25 @@ use std::sync::atomic::AtomicBool;
 use super::RunError;
 use super::errands::{self, Then};
 use crate::books::{Answer, Ask, Customer, DecidedBy, Exchange, Sku, Stopwatch};
-use crate::checks::History;
-use crate::drive::{Wording, reply};
+use crate::checks::{History, SaleFacts};
+use crate::drive::Wording;
 use crate::generator::{Head, Times};
 use crate::http::answer_to;
 
 /// Somebody's question.
 pub(super) type Question = (Customer, Ask);
+
+/// What is to be asked, by the books as they are. They are put in order for that, and not copied.
+pub(super) fn asked_of<T>(
+    facts: &SaleFacts,
+    books: &mut Vec<Exchange>,
+    what: impl FnOnce(&History) -> T,
+) -> T {
+    let history = History::new(facts.clone(), std::mem::take(books));
+    let asked = what(&history);
+    *books = history.into_exchanges();
+    asked
+}
 
 /// Every decision, and every key that may have one; and the units of each SKU that could be granted to those who had none.
 pub(super) fn keys(history: &History) -> (Vec<Question>, BTreeMap<Sku, u64>) {
@@ -63,8 +75,7 @@ pub(super) fn ask(
     };
     let heard = |number: usize, times: Times, answer: Option<(&Head, &[u8])>| {
         let ask = &questions[number].1;
-        let answer =
-            answer.map_or(Answer::Silence, |(head, body)| answer_to(ask, &reply(head, body), wording.skus()));
+        let answer = answer.map_or(Answer::Silence, |said| answer_to(ask, said, wording.skus()));
         // The gate has not heard of the new units yet; it decides nothing.
         let by_gate = matches!(answer, Answer::Refused { by: DecidedBy::Gate, .. });
         let then = if is_nothing(&answer) || by_gate { Then::Again } else { Then::Done };

@@ -118,7 +118,7 @@ impl RunConfig {
 
     /// How many threads send.
     pub(super) fn threads(&self, scenario: &Scenario) -> usize {
-        let connections = usize::try_from(*scenario.connections.get_ref()).unwrap_or(usize::MAX);
+        let connections = scenario.connection_count();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.threads.unwrap_or_else(|| threads_wanted(scenario, cores)).clamp(1, connections)
     }
@@ -126,7 +126,7 @@ impl RunConfig {
 
 /// How many threads it takes, up to as many as there can be.
 pub(crate) fn threads_wanted(scenario: &Scenario, most: usize) -> usize {
-    let connections = usize::try_from(*scenario.connections.get_ref()).unwrap_or(usize::MAX);
+    let connections = scenario.connection_count();
     let wanted = match scenario.model {
         scenario::Model::Closed => connections.div_ceil(CONNECTIONS_PER_THREAD),
         scenario::Model::Open => {

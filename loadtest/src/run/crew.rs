@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 
 use super::RunError;
-use crate::books::{Moment, Stopwatch};
-use crate::drive::{Cast, Drive, Interval, Written};
+use crate::books::Stopwatch;
+use crate::drive::{Cast, Crowd, Drive, Interval, Written};
 use crate::generator::{Worker, WorkerConfig};
 use crate::results::Generator;
 use crate::scenario::Scenario;
@@ -43,47 +43,47 @@ pub(crate) fn start(
     is_over: &Arc<AtomicBool>,
     news: &Sender<News>,
 ) {
-    for number in 0..share.here {
-        let (cast, is_over, news) = (cast.clone(), is_over.clone(), news.clone());
-        std::thread::spawn(move || {
-            let worker = share.first + number;
-            let told = news.clone();
-            let sink = Box::new(move |interval| {
-                // Nobody listens any more when the run was given up.
-                told.send(News::Second(worker, interval)).ok();
-            });
-            let ended = work(&cast, address, worker, share.all, watch, &is_over, sink);
-            news.send(News::Ended(worker, ended.map_err(RunError::Generator))).ok();
+    for worker in share.first..share.first + share.here {
+        spawn(cast, worker, share.all, is_over, news, move |crowd| {
+            let scenario = &crowd.cast().scenario;
+            let config = WorkerConfig {
+                address,
+                connections: connections(scenario, worker, share.all),
+                waiting_max: WAITING_MAX / share.all,
+                is_closed: crowd.cast().is_closed(),
+            };
+            let worker = Worker::new(Drive::new(crowd), config, watch)?;
+            watch.wait_for_start();
+            let (drive, mut standing) = worker.run()?;
+            Ok(drive.finish(&mut standing))
         });
     }
 }
 
-/// How many connections of a scenario are a worker's.
-pub(crate) fn connections(scenario: &Scenario, worker: usize, workers: usize) -> usize {
-    let all = usize::try_from(*scenario.connections.get_ref()).unwrap_or(usize::MAX);
-    // Those that do not divide go to the first.
-    (all / workers + usize::from(worker < all % workers)).max(1)
-}
-
-fn work(
-    cast: &Cast,
-    address: SocketAddr,
+/// Starts a thread that does a worker's part of the plan, and tells of it.
+pub(super) fn spawn(
+    cast: &Arc<Cast>,
     worker: usize,
     workers: usize,
-    watch: Stopwatch,
-    is_over: &AtomicBool,
-    sink: crate::drive::Sink,
-) -> io::Result<Written> {
-    let config = WorkerConfig {
-        address,
-        connections: connections(&cast.scenario, worker, workers),
-        waiting_max: WAITING_MAX / workers,
-        is_closed: cast.is_closed(),
-    };
-    let worker = Worker::new(Drive::new(cast, worker, workers, is_over, sink), config, watch)?;
-    while watch.now() == Moment(0) {
-        std::thread::sleep(watch.until_start());
-    }
-    let (drive, mut standing) = worker.run()?;
-    Ok(drive.finish(&mut standing))
+    is_over: &Arc<AtomicBool>,
+    news: &Sender<News>,
+    work: impl FnOnce(Crowd<'_>) -> io::Result<Written> + Send + 'static,
+) {
+    let (cast, is_over, news) = (cast.clone(), is_over.clone(), news.clone());
+    std::thread::spawn(move || {
+        let told = news.clone();
+        let sink = Box::new(move |interval| {
+            // Nobody listens any more when the run was given up.
+            told.send(News::Second(worker, interval)).ok();
+        });
+        let ended = work(Crowd::new(&cast, worker, workers, &is_over, sink));
+        news.send(News::Ended(worker, ended.map_err(RunError::Generator))).ok();
+    });
+}
+
+/// How many connections of a scenario are a worker's.
+pub(crate) fn connections(scenario: &Scenario, worker: usize, workers: usize) -> usize {
+    let all = scenario.connection_count();
+    // Those that do not divide go to the first.
+    (all / workers + usize::from(worker < all % workers)).max(1)
 }

@@ -71,7 +71,7 @@ impl Organiser<'_> {
             self.write("GET", &path, None, request);
         };
         let heard = |number: usize, times: Times, answer: Option<(&Head, &[u8])>| {
-            let counts = answer.and_then(|(head, body)| availability(&crate::drive::reply(head, body)));
+            let counts = answer.and_then(availability);
             let Some(counts) = counts else { return Then::Again };
             let (available, held, committed) = (counts.available, counts.held, counts.committed);
             let (after, before) = (times.sent.minus(counts.age()), times.done);

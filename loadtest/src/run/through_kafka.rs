@@ -7,13 +7,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 
 use super::RunError;
-use super::audit::Question;
+use super::audit::{Question, asked_of};
 use super::config::RunConfig;
-use super::crew::News;
+use super::crew::{self, News};
 use super::target::Target;
 use crate::books::{Answer, Ask, Exchange, Moment, Stopwatch};
+use crate::causes;
 use crate::checks::{History, Hold, Reply, SaleFacts};
-use crate::drive::{Cast, Crowd, Sink, Written};
+use crate::drive::Cast;
 use crate::kafka::{self, Post, ReadBack, Worker, WorkerConfig};
 use crate::scenario::Scenario;
 
@@ -42,30 +43,19 @@ pub(super) fn start(
     is_over: &Arc<AtomicBool>,
     news: &Sender<News>,
 ) {
-    let (cast, post, is_over, news) = (cast.clone(), post.clone(), is_over.clone(), news.clone());
-    std::thread::spawn(move || {
-        let told = news.clone();
-        let sink = Box::new(move |interval| {
-            // Nobody listens any more when the run was given up.
-            told.send(News::Second(0, interval)).ok();
-        });
-        let ended = work(&cast, &post, watch, &is_over, sink).map_err(RunError::Generator);
-        news.send(News::Ended(0, ended)).ok();
+    let post = post.clone();
+    crew::spawn(cast, 0, 1, is_over, news, move |crowd| {
+        let cast = crowd.cast();
+        let is_closed = cast.is_closed();
+        let under_way = if is_closed { *cast.scenario.connections.get_ref() } else { UNDER_WAY_MAX };
+        let under_way_max = usize::try_from(under_way).unwrap_or(usize::MAX);
+        let config = WorkerConfig { under_way_max, is_closed };
+        let skus = cast.wording.skus();
+        let worker = Worker::new(&post, crowd, skus, config, watch).map_err(io::Error::other)?;
+        watch.wait_for_start();
+        let (crowd, mut standing) = worker.run();
+        Ok(crowd.finish(&mut standing))
     });
-}
-
-fn work(cast: &Cast, post: &Post, watch: Stopwatch, is_over: &AtomicBool, sink: Sink) -> io::Result<Written> {
-    let is_closed = cast.is_closed();
-    let under_way = if is_closed { *cast.scenario.connections.get_ref() } else { UNDER_WAY_MAX };
-    let under_way_max = usize::try_from(under_way).unwrap_or(usize::MAX);
-    let config = WorkerConfig { under_way_max, is_closed };
-    let crowd = Crowd::new(cast, 0, 1, is_over, sink);
-    let worker = Worker::new(post, crowd, cast.wording.skus(), config, watch).map_err(io::Error::other)?;
-    while watch.now() == Moment(0) {
-        std::thread::sleep(watch.until_start());
-    }
-    let (crowd, mut standing) = worker.run();
-    Ok(crowd.finish(&mut standing))
 }
 
 /// Asks every key again, reads all decisions again, and writes down for each hold how it stands by them. Says what must not
@@ -85,8 +75,10 @@ pub(super) fn audit(
         ReadBack::default()
     });
     let received = watch.now();
-    let history = History::new(facts.clone(), books.clone());
-    books.extend(history.holds.iter().filter_map(|hold| stands(&history, hold, &back, received)));
+    let told: Vec<Exchange> = asked_of(facts, books, |history| {
+        history.holds.iter().filter_map(|hold| stands(history, hold, &back, received)).collect()
+    });
+    books.extend(told);
     faults.extend(post.faults());
     faults.extend(back.faults);
     faults
@@ -107,12 +99,5 @@ fn stands(history: &History, hold: &Hold, back: &ReadBack, received: Moment) -> 
 
 /// The error with its causes.
 fn said(what: &str, error: &dyn Error) -> String {
-    let mut text = format!("{what}: {error}");
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
+    format!("{what}: {}", causes(error))
 }

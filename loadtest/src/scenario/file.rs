@@ -59,6 +59,13 @@ pub(crate) enum Model {
     Closed,
 }
 
+impl Scenario {
+    /// How many connections are kept open.
+    pub(crate) fn connection_count(&self) -> usize {
+        usize::try_from(*self.connections.get_ref()).unwrap_or(usize::MAX)
+    }
+}
+
 impl Model {
     /// As it stands in scenarios and results.
     pub(crate) const fn name(self) -> &'static str {
