@@ -1,9 +1,12 @@
 //! A connection that has one request under way at most.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
-use rustix::io::Errno;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, read};
+use rustix::net::{SendFlags, send};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::poller::Poller;
@@ -26,7 +29,7 @@ pub(crate) enum Progress {
 /// A socket with what is to be sent and what has come.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    socket: OwnedFd,
     to_send: Vec<u8>,
     sent: usize,
     received: Vec<u8>,
@@ -50,7 +53,7 @@ impl Connection {
             _ => {}
         }
         poller.add(&socket, number)?;
-        Ok(Self { stream: socket.into(), to_send: Vec::new(), sent: 0, received: Vec::new(), used: 0 })
+        Ok(Self { socket: socket.into(), to_send: Vec::new(), sent: 0, received: Vec::new(), used: 0 })
     }
 
     /// The bytes of the answer that was handed out, and of nothing else.
@@ -70,14 +73,12 @@ impl Connection {
     /// Sends as much of the request as the system takes. `Broken` if it takes nothing any more.
     pub(crate) fn send(&mut self) -> Progress {
         while let Some(rest) = self.to_send.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match self.stream.write(rest) {
+            match send(&self.socket, rest, SendFlags::NOSIGNAL) {
                 Ok(0) => return Progress::Broken,
                 Ok(written) => self.sent += written,
                 // Not connected yet, or no room: the poll says when to go on.
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
-                    break;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(Errno::AGAIN | Errno::NOTCONN) => break,
+                Err(Errno::INTR) => {}
                 Err(_) => return Progress::Broken,
             }
         }
@@ -88,17 +89,14 @@ impl Connection {
     pub(crate) fn receive(&mut self, asked: bool) -> Progress {
         let mut is_over = false;
         loop {
-            let before = self.received.len();
-            self.received.resize(before + READ_BYTES, 0);
-            let read = self.stream.read(&mut self.received[before..]);
-            self.received.truncate(before + *read.as_ref().unwrap_or(&0));
-            match read {
+            self.received.reserve(READ_BYTES);
+            let room = self.received.capacity() - self.received.len();
+            match read(&self.socket, spare_capacity(&mut self.received)) {
                 Ok(0) => is_over = true,
                 // A short read has emptied the socket; the poll tells when there is more.
-                Ok(read) if read == READ_BYTES => continue,
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Ok(read) if read == room => continue,
+                Ok(_) | Err(Errno::AGAIN) => {}
+                Err(Errno::INTR) => continue,
                 Err(_) => return Progress::Broken,
             }
             break;

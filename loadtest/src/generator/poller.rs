@@ -34,15 +34,15 @@ impl Poller {
     /// Until something happens, or the pause is over. Puts the numbers of those to which something happened into `told`, and
     /// whether they can be written to, instead of what was there.
     ///
-    /// `epoll_wait` counts in milliseconds, so who is to be punctual to a part of one waits with `ppoll` for the whole of the
-    /// descriptors instead; that is for when there is nothing to do at once.
+    /// `epoll_wait` counts in milliseconds and waits rather longer than shorter, so it is given whole ones only, and who is to
+    /// be punctual to a part of one waits with `ppoll` for the whole of the descriptors. So a pause may end before its time.
     pub(super) fn wait(&mut self, pause: Duration, told: &mut Vec<(usize, bool)>) -> io::Result<()> {
-        self.take()?;
-        if self.events.is_empty() && !pause.is_zero() {
-            let timeout = Timespec::try_from(pause).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], Some(&timeout)) {
+        let whole = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.take(Duration::from_millis(whole))?;
+        if self.events.is_empty() && whole == 0 && !pause.is_zero() {
+            match poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], Some(&timespec(pause)?)) {
                 Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) => self.take()?,
+                Ok(_) => self.take(Duration::ZERO)?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -54,15 +54,19 @@ impl Poller {
         Ok(())
     }
 
-    /// What has happened by now.
-    fn take(&mut self) -> io::Result<()> {
+    /// What has happened by now, or is the next to happen within so many whole milliseconds.
+    fn take(&mut self, patience: Duration) -> io::Result<()> {
         self.events.clear();
-        let at_once = Timespec::default();
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&at_once)) {
+        let room = rustix::buffer::spare_capacity(&mut self.events);
+        match epoll::wait(&self.epoll, room, Some(&timespec(patience)?)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn timespec(pause: Duration) -> io::Result<Timespec> {
+    Timespec::try_from(pause).map_err(io::Error::other)
 }
 
 #[cfg(test)]

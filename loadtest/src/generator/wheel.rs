@@ -17,12 +17,20 @@ pub(crate) struct Wheel<T> {
     next: u64,
     /// What belongs to earlier ones, the latest first.
     ready: Vec<(Moment, T)>,
+    /// When to look at the places again. Nothing if that has to be found out.
+    look: Option<Moment>,
     len: usize,
 }
 
 impl<T> Wheel<T> {
     pub(crate) fn new() -> Self {
-        Self { places: (0..PLACES).map(|_| Vec::new()).collect(), next: 0, ready: Vec::new(), len: 0 }
+        Self {
+            places: (0..PLACES).map(|_| Vec::new()).collect(),
+            next: 0,
+            ready: Vec::new(),
+            look: None,
+            len: 0,
+        }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -38,6 +46,7 @@ impl<T> Wheel<T> {
             self.ready.insert(behind, (at, item));
         } else {
             self.places[place(millisecond)].push((at, item));
+            self.look = self.look.map(|known| known.min(at));
         }
     }
 
@@ -53,6 +62,7 @@ impl<T> Wheel<T> {
                 self.ready.extend(self.places[place].extract_if(.., due));
             }
             self.next = millisecond + 1;
+            self.look = self.look.filter(|at| at.0 / NANOS_PER_PLACE > millisecond);
             if self.ready.len() > known {
                 self.ready.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
             }
@@ -63,21 +73,26 @@ impl<T> Wheel<T> {
     }
 
     /// When to look again: not after anything is due. Nothing if there is nothing.
-    pub(crate) fn next(&self) -> Option<Moment> {
+    pub(crate) fn next(&mut self) -> Option<Moment> {
         if let Some((at, _)) = self.ready.last() {
             return Some(*at);
         }
         if self.len == 0 {
             return None;
         }
-        let turn_over = self.next + PLACES as u64;
-        let earliest = (self.next..turn_over).find_map(|millisecond| {
-            let of_this_turn = |at: &Moment| at.0 / NANOS_PER_PLACE == millisecond;
-            self.places[place(millisecond)].iter().map(|(at, _)| *at).filter(of_this_turn).min()
-        });
-        // Later turns are looked for when this one is over.
-        Some(earliest.unwrap_or(Moment(turn_over * NANOS_PER_PLACE)))
+        // Found out once for each time it comes: whoever asks again and again does not go through the places each time.
+        Some(*self.look.get_or_insert_with(|| earliest(&self.places, self.next)))
     }
+}
+
+/// The earliest in the turn that begins with this millisecond, or when it is over: later turns are looked for then.
+fn earliest<T>(places: &[Vec<(Moment, T)>], next: u64) -> Moment {
+    let turn_over = next + PLACES as u64;
+    let found = (next..turn_over).find_map(|millisecond| {
+        let of_this_turn = |at: &Moment| at.0 / NANOS_PER_PLACE == millisecond;
+        places[place(millisecond)].iter().map(|(at, _)| *at).filter(of_this_turn).min()
+    });
+    found.unwrap_or(Moment(turn_over * NANOS_PER_PLACE))
 }
 
 fn place(millisecond: u64) -> usize {
@@ -86,24 +101,31 @@ fn place(millisecond: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn things_come_in_the_order_of_their_time_and_never_early() {
         let mut rng = fastrand::Rng::with_seed(3);
-        let (mut wheel, mut expected) = (Wheel::new(), Vec::new());
+        let (mut wheel, mut expected, mut inside) = (Wheel::new(), Vec::new(), BTreeSet::new());
         let (mut now, mut taken) = (0, Vec::new());
         for number in 0..20_000u32 {
             let at = now + rng.u64(0..10_000_000_000);
             wheel.put(Moment(at), number);
             expected.push(at);
+            inside.insert((at, number));
+            assert!(wheel.next() <= inside.first().map(|(at, _)| Moment(*at)));
             if number % 7 == 0 {
                 now += rng.u64(0..3_000_000);
-                while let Some((at, _)) = wheel.take(Moment(now)) {
+                while let Some((at, number)) = wheel.take(Moment(now)) {
                     assert!(at.0 <= now, "{at:?} is early at {now}");
+                    assert!(inside.remove(&(at.0, number)));
                     taken.push(at.0);
                 }
-                assert!(wheel.next().is_none_or(|at| at.0 > now));
+                let (look, first) = (wheel.next(), inside.first().map(|(at, _)| Moment(*at)));
+                assert!(look.is_none_or(|at| at.0 > now), "there is nothing to do at {look:?}");
+                assert!(look.is_some() == first.is_some() && look <= first, "{look:?} is after {first:?}");
             }
         }
         while wheel.len() > 0 {

@@ -96,8 +96,8 @@ pub(crate) struct Worker<S: Script> {
     waiting: VecDeque<(Moment, S::Job)>,
     /// Places without a connection, and when to try for one.
     down: Wheel<usize>,
-    /// Answers that are not waited for beyond this moment: which place, and which of its requests.
-    patience: Wheel<(usize, u64)>,
+    /// When to look whether an answer is still waited for: at which place.
+    patience: Wheel<usize>,
     standing: Standing,
     /// From when on there has been no connection, in the closed model.
     cut_off_since: Option<Moment>,
@@ -107,7 +107,10 @@ pub(crate) struct Worker<S: Script> {
 struct Place<J> {
     connection: Option<Connection>,
     under_way: Option<(Moment, Moment, J)>,
-    requests: u64,
+    /// The answer is not waited for beyond this moment.
+    deadline: Moment,
+    /// When the wheel will come by, at the latest: most answers come in time, so it need not know of each of them.
+    alarm: Option<Moment>,
 }
 
 impl<S: Script> Worker<S> {
@@ -133,7 +136,8 @@ impl<S: Script> Worker<S> {
         };
         for number in 0..config.connections {
             let connection = Connection::open(config.address, &worker.poller, number)?;
-            worker.places.push(Place { connection: Some(connection), under_way: None, requests: 0 });
+            let connection = Some(connection);
+            worker.places.push(Place { connection, under_way: None, deadline: Moment(0), alarm: None });
             worker.idle.push(number);
         }
         Ok(worker)
@@ -153,7 +157,8 @@ impl<S: Script> Worker<S> {
             self.give_up(now);
             self.connect(now);
             self.send_waiting();
-            self.poller.wait(self.pause(), &mut told)?;
+            let pause = self.pause();
+            self.poller.wait(pause, &mut told)?;
             for (number, is_writable) in told.drain(..) {
                 self.look(number, is_writable);
             }
@@ -204,9 +209,15 @@ impl<S: Script> Worker<S> {
 
     fn give_up(&mut self, now: Moment) {
         self.give_up_waiting(now);
-        while let Some((_, (number, request))) = self.patience.take(now) {
-            let place = &self.places[number];
-            if place.requests == request && place.under_way.is_some() {
+        while let Some((at, number)) = self.patience.take(now) {
+            let place = &mut self.places[number];
+            place.alarm = place.alarm.filter(|alarm| *alarm != at);
+            if place.under_way.is_none() {
+                continue;
+            }
+            if place.deadline > now {
+                self.set_alarm(number);
+            } else {
                 self.standing.counts.timed_out += 1;
                 self.finish(number, None);
             }
@@ -239,6 +250,15 @@ impl<S: Script> Worker<S> {
         }
     }
 
+    /// Has the wheel come by when the answer is due at the latest, if it does not come by before that.
+    fn set_alarm(&mut self, number: usize) {
+        let place = &mut self.places[number];
+        if place.alarm.is_none_or(|alarm| alarm > place.deadline) {
+            place.alarm = Some(place.deadline);
+            self.patience.put(place.deadline, number);
+        }
+    }
+
     fn connect(&mut self, now: Moment) {
         while let Some((_, number)) = self.down.take(now) {
             match Connection::open(self.config.address, &self.poller, number) {
@@ -261,20 +281,21 @@ impl<S: Script> Worker<S> {
             self.script.write(&job, request);
             self.standing.counts.bytes_sent += request.len() as u64;
             let sent = self.watch.now();
-            place.requests += 1;
-            self.standing.counts.sent += 1;
-            self.patience.put(sent.plus(self.script.patience(&job)), (number, place.requests));
+            place.deadline = sent.plus(self.script.patience(&job));
             place.under_way = Some((intended, sent, job));
+            self.standing.counts.sent += 1;
             self.standing.in_flight += 1;
             if matches!(connection.send(), Progress::Broken) {
                 self.standing.counts.broken += 1;
                 self.finish(number, None);
+            } else {
+                self.set_alarm(number);
             }
         }
     }
 
     /// How long nothing need be done.
-    fn pause(&self) -> Duration {
+    fn pause(&mut self) -> Duration {
         // In the closed model the plan goes on when an answer comes.
         let planned = self.planned.as_ref().map(|(at, _)| *at).filter(|_| !self.config.is_closed);
         let next =

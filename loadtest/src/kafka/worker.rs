@@ -253,7 +253,7 @@ impl<'a, S: Asking> Worker<'a, S> {
     }
 
     /// How long nothing need be done. What is due soon waits for company anyway, so nobody gets up for each.
-    fn pause(&self) -> Duration {
+    fn pause(&mut self) -> Duration {
         let linger = self.post.linger;
         let planned = self.planned.as_ref().map(|(at, _)| *at).filter(|_| !self.config.is_closed);
         let due = [planned, self.later.next()].into_iter().flatten().map(|at| at.plus(linger));

@@ -17,7 +17,7 @@ use crate::scenario::{self, SHIPPED, Scenario, ScenarioError, Shape};
 /// A thread sends so many requests per second without sweat.
 const RATE_PER_THREAD: f64 = 30_000.0;
 /// In the closed model, a thread keeps so many connections busy.
-const CONNECTIONS_PER_THREAD: usize = 256;
+const CONNECTIONS_PER_THREAD: usize = 32;
 
 /// How a run is shown while it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -144,6 +144,24 @@ fn what_finds_no_room_is_dropped_and_counted() {
 }
 
 #[test]
+fn an_answer_is_waited_for_as_long_as_was_said_whatever_came_before_on_the_connection() {
+    let falls_silent = |_: u32, mut stream: TcpStream| {
+        for _ in 0..5 {
+            if !read_request(&mut stream) || stream.write_all(OK).is_err() {
+                return;
+            }
+        }
+        while read_request(&mut stream) {}
+    };
+    let patience = Duration::from_millis(60);
+    let script = Plain { patience, ..Plain::new(6, Duration::from_millis(10)) };
+    let (script, counts) = run(script, server(falls_silent), 1, 1_000);
+    assert_eq!((counts.sent, counts.answered, counts.timed_out), (6, 5, 1));
+    let (last, None) = script.done[&5][0] else { panic!("the last one was answered: {:?}", script.done) };
+    assert!(last.done.since(last.sent) >= patience, "{last:?}");
+}
+
+#[test]
 fn a_connection_that_breaks_is_made_anew_and_the_request_comes_again() {
     let breaks = |number: u32, mut stream: TcpStream| {
         let good = if number < 2 { 3 } else { u32::MAX };
