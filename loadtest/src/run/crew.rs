@@ -2,9 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
+
+use rustix::thread::set_current_timer_slack;
 
 use super::RunError;
 use crate::books::Stopwatch;
@@ -71,6 +74,8 @@ pub(super) fn spawn(
 ) {
     let (cast, is_over, news) = (cast.clone(), is_over.clone(), news.clone());
     std::thread::spawn(move || {
+        // Linux wakes a thread up to 50 µs late to save work (prctl(2)). Where that cannot be changed, the lag tells of it.
+        let _slack = set_current_timer_slack(Some(NonZeroU64::MIN));
         let told = news.clone();
         let sink = Box::new(move |interval| {
             // Nobody listens any more when the run was given up.
