@@ -16,64 +16,68 @@ const LAG_MAX_MS: f64 = 1.0;
 const CPU_SHARE_MAX: f64 = 0.9;
 /// Requests that waited longer than that for a connection felt something else than the server.
 const WAIT_MAX_MS: f64 = 1.0;
-
-/// This process at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Look {
-    /// Processor time of all threads so far.
-    pub(crate) cpu: Duration,
-    /// Open sockets: the `socket:` links in `/proc/self/fd`. None where there is no such folder.
-    pub(crate) sockets: u64,
-}
+/// A link for each open file of this process.
+const OPEN_FILES: &str = "/proc/self/fd";
 
 /// Looks at this process again and again.
 #[derive(Debug)]
 pub(crate) struct SelfWatch {
-    began: (Instant, Look),
-    at: Instant,
-    last: Look,
+    began: (Instant, Duration),
+    last: (Instant, Duration),
+    /// The most open files that a step has seen.
+    files_max: u64,
     sockets_max: u64,
 }
 
 impl SelfWatch {
     /// Begins now.
     pub(crate) fn begin() -> Self {
-        let (at, last) = (Instant::now(), Self::look());
-        Self { began: (at, last), at, last, sockets_max: last.sockets }
-    }
-
-    /// Looks once. It reads one link for every open file: once a second is often enough.
-    pub(crate) fn look() -> Look {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-        let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
-        let cpu = Duration::from_secs(seconds) + Duration::from_nanos(nanos);
-        Look { cpu, sockets: sockets() }
+        let now = (Instant::now(), cpu());
+        Self { began: now, last: now, files_max: 0, sockets_max: 0 }
     }
 
     /// Processor time since the last step, or since the beginning, as a share of one core in percent.
     pub(crate) fn step(&mut self) -> f64 {
-        let (now, look) = (Instant::now(), Self::look());
-        let percent = cpu_percent(look.cpu.saturating_sub(self.last.cpu), now - self.at);
-        (self.at, self.last) = (now, look);
-        self.sockets_max = self.sockets_max.max(look.sockets);
+        let now = (Instant::now(), cpu());
+        let percent = cpu_percent(now.1.saturating_sub(self.last.1), now.0 - self.last.0);
+        self.last = now;
+        self.count_sockets();
         percent
     }
 
     /// Processor time from the beginning to now, as a share of one core in percent.
     pub(crate) fn average(&self) -> f64 {
-        let (at, look) = self.began;
-        cpu_percent(Self::look().cpu.saturating_sub(look.cpu), at.elapsed())
+        let (at, before) = self.began;
+        cpu_percent(cpu().saturating_sub(before), at.elapsed())
     }
 
     /// The most sockets that a step has seen.
     pub(crate) const fn sockets_max(&self) -> u64 {
         self.sockets_max
     }
+
+    /// Counting them reads a link for each open file, which takes long enough to be felt by a request that is under way. So it
+    /// is done only when there are more files than ever. Before Linux 6.2 nobody says how many there are.
+    fn count_sockets(&mut self) {
+        let files = fs::metadata(OPEN_FILES).map_or(0, |folder| folder.len());
+        if files == 0 || files > self.files_max {
+            self.files_max = files;
+            self.sockets_max = self.sockets_max.max(sockets());
+        }
+    }
 }
 
+/// Processor time of all threads of this process so far.
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_nanos(nanos)
+}
+
+/// Open sockets: the `socket:` links. None where there is no such folder.
 fn sockets() -> u64 {
-    let Ok(files) = fs::read_dir("/proc/self/fd") else { return 0 };
+    let Ok(files) = fs::read_dir(OPEN_FILES) else { return 0 };
     let links = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
     links.filter(|link| link.as_os_str().as_encoded_bytes().starts_with(b"socket:")).map(|_| 1).sum()
 }
