@@ -1,6 +1,6 @@
 //! Load tests, by the load harness.
 
-use holdfast_loadtest::cli::{Ending, Loadtest, LoadtestError, Surroundings};
+use holdfast_loadtest::cli::{Ending, Form, Loadtest, LoadtestError, Surroundings};
 
 use crate::config::Loaded;
 use crate::data::DataDir;
@@ -23,7 +23,11 @@ pub(crate) fn run(command: &Loadtest, loaded: &Loaded, output: Output) -> Result
         keys: data.root().to_owned(),
         partitions,
         is_quiet: output.quiet,
-        is_json: matches!(output.format, Format::Json | Format::Ndjson),
+        form: match output.format {
+            Format::Table => Form::Text,
+            Format::Json | Format::Ndjson => Form::Json,
+            Format::Csv => Form::Csv,
+        },
     };
     let ending = command.execute(&around, &mut std::io::stdout().lock()).map_err(|error| refused(&error))?;
     match ending {

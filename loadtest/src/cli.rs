@@ -13,9 +13,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use serde::Serialize;
 
-use crate::compare::{CompareArgs, CompareError, Outcome};
-use crate::peers::{self, PeersArgs, PeersError};
+use crate::compare::{CompareArgs, CompareError, Comparison, Outcome};
+use crate::peers::{self, PeersArgs, PeersError, PeersReport};
 use crate::results::{Results, Verdict};
 use crate::run::RunError;
 
@@ -50,8 +51,27 @@ pub struct Surroundings {
     pub partitions: u32,
     /// Nothing is to be said on the way.
     pub is_quiet: bool,
-    /// Data are wanted as JSON.
-    pub is_json: bool,
+    /// How data are wanted.
+    pub form: Form,
+}
+
+/// The form of data on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
+}
+
+impl Form {
+    /// JSON if the command was told so itself.
+    const fn or_json(self, is_json: bool) -> Self {
+        if is_json { Self::Json } else { self }
+    }
 }
 
 /// How a command ended.
@@ -160,24 +180,55 @@ impl Loadtest {
             Self::Scenarios(args) => args.execute(around, out),
             Self::Peers(args) => {
                 let report = peers::run(&args.clone().config(around.executable.clone()))?;
-                let written = peers::show(&report, args.json || around.is_json, out);
-                written.map_err(|source| LoadtestError::File { what: STDOUT.to_owned(), source })?;
+                let text = match around.form.or_json(args.json) {
+                    Form::Text => report.table(),
+                    Form::Json => json(&report)?,
+                    Form::Csv => csv(&PeersReport::CSV_HEAD, report.csv_rows())?,
+                };
+                say(out, &text)?;
                 if report.is_right() {
                     return Ok(Ending::Done);
                 }
                 Ok(Ending::Wrong("not everybody did the work rightly".to_owned()))
             }
             Self::Worker(args) => args.execute(around, out),
-            Self::Compare(args) => match args.clone().run(out)? {
-                Outcome::Fine => Ok(Ending::Done),
-                Outcome::Wrong => Ok(Ending::Wrong("the second run broke a rule".to_owned())),
-                Outcome::TooMuch => Ok(Ending::Threshold("a change is too much".to_owned())),
-            },
+            Self::Compare(args) => {
+                let comparison = args.compare()?;
+                let text = match around.form.or_json(args.json) {
+                    Form::Text => comparison.table(),
+                    Form::Json => json(&comparison)?,
+                    Form::Csv => csv(&Comparison::CSV_HEAD, comparison.csv_rows())?,
+                };
+                say(out, &text)?;
+                match comparison.outcome() {
+                    Outcome::Fine => Ok(Ending::Done),
+                    Outcome::Wrong => Ok(Ending::Wrong("the second run broke a rule".to_owned())),
+                    Outcome::TooMuch => Ok(Ending::Threshold("a change is too much".to_owned())),
+                }
+            }
         }
     }
 }
 
 const STDOUT: &str = "writing to standard output";
+
+fn json(what: &impl Serialize) -> Result<String, LoadtestError> {
+    serde_json::to_string(what).map_err(|error| LoadtestError::Other(error.into()))
+}
+
+fn csv<const COLUMNS: usize>(
+    head: &[&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) -> Result<String, LoadtestError> {
+    let other = |error: Box<dyn Error + Send + Sync>| LoadtestError::Other(error);
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    writer.write_record(head).map_err(|error| other(error.into()))?;
+    for row in rows {
+        writer.write_record(&row).map_err(|error| other(error.into()))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| other(error.to_string().into()))?;
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
 
 /// Writes something to standard output, or says why that does not go.
 fn say(out: &mut dyn Write, text: &str) -> Result<(), LoadtestError> {

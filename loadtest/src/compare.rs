@@ -7,7 +7,7 @@ mod page;
 mod table;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -50,18 +50,6 @@ pub enum Outcome {
     Wrong,
 }
 
-impl Outcome {
-    /// The exit code of the command: 0, 99 as for a threshold that is not met, or 3 as for a broken rule.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Fine => 0,
-            Self::TooMuch => 99,
-            Self::Wrong => 3,
-        }
-    }
-}
-
 /// Why two runs could not be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
@@ -85,36 +73,23 @@ pub enum CompareError {
         /// What the system says.
         source: io::Error,
     },
-    /// The comparison cannot be printed.
-    #[error("cannot print the comparison")]
-    Print(#[source] io::Error),
-}
-
-impl CompareError {
-    /// The exit code of the command: 104, as for a scenario that cannot be read.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        104
-    }
 }
 
 impl CompareArgs {
-    /// Compares, and prints what came of it. The page is written first, so that it is there also when a change was too much.
+    /// Compares, and writes the page if there is to be one.
     ///
     /// # Errors
-    /// [`CompareError`]; nothing is printed then.
-    pub fn run(self, out: &mut dyn Write) -> Result<Outcome, CompareError> {
+    /// [`CompareError`].
+    pub fn compare(&self) -> Result<Comparison, CompareError> {
         let conditions: Vec<FailIf> =
             self.fail_if.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let (a, b) = (report::read_json(&self.a)?, report::read_json(&self.b)?);
         let comparison = compare(&a, &b, &conditions)?;
-        if let Some(path) = self.html {
+        if let Some(path) = &self.html {
             let page = page::html(&a, &b, &comparison)?;
-            fs::write(&path, page).map_err(|source| CompareError::Page { path, source })?;
+            fs::write(path, page).map_err(|source| CompareError::Page { path: path.clone(), source })?;
         }
-        let text = if self.json { comparison.json()? } else { comparison.table() };
-        writeln!(out, "{text}").map_err(CompareError::Print)?;
-        Ok(comparison.outcome())
+        Ok(comparison)
     }
 }
 
@@ -224,8 +199,24 @@ impl Comparison {
         self.conditions.iter().any(|it| it.holds)
     }
 
-    fn json(&self) -> Result<String, ReportError> {
-        serde_json::to_string_pretty(self).map_err(ReportError::WriteJson)
+    /// The names over [`Self::csv_rows`].
+    pub(crate) const CSV_HEAD: [&str; 7] =
+        ["operation", "metric", "a", "b", "delta", "delta_percent", "change"];
+
+    /// The rows for a sheet. What was not measured is empty.
+    pub(crate) fn csv_rows(&self) -> impl Iterator<Item = [String; 7]> {
+        let number = |it: Option<f64>| it.map_or_else(String::new, |it| it.to_string());
+        self.rows.iter().map(move |row| {
+            let change = match row.change {
+                Change::Higher => "higher",
+                Change::Lower => "lower",
+                Change::Noise => "noise",
+                Change::Unknown => "unknown",
+            };
+            let (delta, percent) = (number(row.delta), number(row.delta_percent));
+            let (operation, metric) = (row.operation.clone(), row.metric.to_string());
+            [operation, metric, number(row.a), number(row.b), delta, percent, change.to_owned()]
+        })
     }
 }
 

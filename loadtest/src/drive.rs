@@ -366,6 +366,11 @@ impl<'a> Crowd<'a> {
         Some((at, job))
     }
 
+    /// When the last stage ends.
+    pub(crate) const fn ends(&self) -> Moment {
+        self.cast.ends
+    }
+
     /// How long an answer is waited for.
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_millis(*self.cast.scenario.client.timeout_ms.get_ref())

@@ -23,7 +23,7 @@ pub use cli::PeersArgs;
 pub use config::{ConfigError, PeersConfig, System};
 pub use course::run;
 pub use error::PeersError;
-pub use report::{PeersReport, Row, RunFigures, show};
+pub use report::{PeersReport, Row, RunFigures};
 pub use work::Workload;
 
 #[cfg(test)]

@@ -187,6 +187,11 @@ impl Play<'_> {
     /// Somebody else's interface: there is nothing to open, and nothing to ask at the end.
     fn play_plainly(&self, stage: &mut Stage, plan: Plan) -> Result<Results, RunError> {
         let played = self.perform(self.t0(), &ClockWatch::start(), stage, plan)?;
+        let counts = played.tally.requests();
+        if counts.due > 0 && counts.answered == 0 && !played.is_aborted {
+            // Rules about answers say nothing about a server that gave none.
+            return Err(RunError::Silent { server: self.target.base.clone() });
+        }
         let units = *self.cast.scenario.sale.units.get_ref();
         let checks = judge_plain(&self.supply(), &played.written.plain);
         Ok(self.results(&played, checks, plain_sku_rows(&self.skus, units, &played.written.plain)))

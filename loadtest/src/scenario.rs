@@ -5,6 +5,7 @@ mod fault;
 mod file;
 mod load;
 mod shipped;
+mod strict;
 
 pub(crate) use fault::{Fault, FaultKind, SERVER, in_order};
 pub(crate) use file::{Api, Model, Scenario, Shape, Stage};

@@ -4,6 +4,7 @@
 mod kit;
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -133,4 +134,33 @@ fn a_disk_is_filled_and_freed_if_it_is_one_in_memory() {
     assert!(over - begun >= 0.7, "{results}");
     is_on_the_page(&run, "disk full");
     assert!(at.join("log").is_dir(), "data in a directory that was named stay");
+}
+
+#[test]
+fn a_run_goes_on_to_the_end_of_its_last_stage_and_comes_as_a_sheet() {
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    let scenario = directory.path().join("quiet.toml");
+    let stages = "[[stage]]\nduration_ms = 1000\nrate = 200\n[[stage]]\nduration_ms = 2000\nrate = 0\n";
+    fs::write(&scenario, stages).expect("written");
+    let scenario = scenario.display().to_string();
+    let asked = ["loadtest", "run", &scenario, "--start", "--no-files", "--no-live", "--output", "csv"];
+    let ran = run(&directory.path().join("nobody"), &asked);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines[0].starts_with("second,due,sent,"), "{ran:?}");
+    assert!(lines[1].starts_with("0,") && lines[3].starts_with("2,0,0,0,"), "{ran:?}");
+}
+
+#[test]
+fn an_interface_that_never_answers_gets_no_verdict() {
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    let scenario = directory.path().join("api.toml");
+    let text = "[api]\npath = '/buy'\ngranted = [200]\n[client]\nretries = 0\n[[stage]]\nduration_ms = 300\nrate = 100\n";
+    fs::write(&scenario, text).expect("written");
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port");
+    let (scenario, server) = (scenario.display().to_string(), format!("http://{nobody}"));
+    let asked = ["loadtest", "run", &scenario, "--server", &server, "--no-files", "--no-live"];
+    let ran = run(&directory.path().join("nobody"), &asked);
+    assert_eq!(ran.code, 69, "{ran:?}");
+    assert!(ran.stderr.contains("does not answer") && ran.stdout.is_empty(), "{ran:?}");
 }

@@ -12,8 +12,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::worker::WorkersArgs;
-use super::{Ending, LoadtestError, Surroundings, say};
+use super::{Ending, Form, LoadtestError, Surroundings, json, say};
 use crate::kafka::ThroughKafka;
+use crate::report;
 use crate::run::{self, Credentials, Progress, RunConfig, Start};
 use crate::summary;
 
@@ -110,17 +111,17 @@ impl RunArgs {
         around: &Surroundings,
         out: &mut dyn Write,
     ) -> Result<Ending, LoadtestError> {
-        let is_json = self.json || around.is_json;
         let config = self.config(around)?;
         heed_signals(&config.stop)?;
         let results = run::run(&config)?;
-        if is_json {
-            let text = serde_json::to_string(&results).map_err(|error| LoadtestError::Other(error.into()))?;
-            say(out, &text)?;
-        } else {
-            say(out, &summary::text(&results))?;
-            if let Some(directory) = &config.out {
-                say(out, &format!("report: {}", directory.join(run::REPORT).display()))?;
+        match around.form.or_json(self.json) {
+            Form::Json => say(out, &json(&results)?)?,
+            Form::Csv => report::csv(&results, out).map_err(|error| LoadtestError::Other(error.into()))?,
+            Form::Text => {
+                say(out, &summary::text(&results))?;
+                if let Some(directory) = &config.out {
+                    say(out, &format!("report: {}", directory.join(run::REPORT).display()))?;
+                }
             }
         }
         Ok(Ending::of(&results))

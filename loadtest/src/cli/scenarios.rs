@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Args;
 use serde_json::json;
 
-use super::{Ending, LoadtestError, Surroundings, say};
+use super::{Ending, Form, LoadtestError, Surroundings, csv, json, say};
 use crate::scenario::{self, SHIPPED};
 
 /// Which scenarios.
@@ -35,17 +35,21 @@ impl ScenariosArgs {
             say(out, shipped.text.trim_end())?;
             return Ok(Ending::Done);
         }
-        let about = |text: &str| scenario::read("", text).map(|it| it.about).unwrap_or_default();
-        if around.is_json {
-            let all: Vec<_> =
-                SHIPPED.iter().map(|it| json!({ "name": it.name, "about": about(it.text) })).collect();
-            say(out, &json!(all).to_string())?;
-            return Ok(Ending::Done);
-        }
-        let width = SHIPPED.iter().map(|it| it.name.len()).max().unwrap_or_default();
-        for it in SHIPPED {
-            say(out, &format!("{:width$}  {}", it.name, about(it.text)))?;
-        }
+        let all = SHIPPED.iter().map(|it| {
+            let about = scenario::read("", it.text).map(|it| it.about).unwrap_or_default();
+            [it.name.to_owned(), about]
+        });
+        let text = match around.form {
+            Form::Json => {
+                json(&all.map(|[name, about]| json!({ "name": name, "about": about })).collect::<Vec<_>>())?
+            }
+            Form::Csv => csv(&["name", "about"], all)?,
+            Form::Text => {
+                let width = SHIPPED.iter().map(|it| it.name.len()).max().unwrap_or_default();
+                all.map(|[name, about]| format!("{name:width$}  {about}")).collect::<Vec<_>>().join("\n")
+            }
+        };
+        say(out, &text)?;
         Ok(Ending::Done)
     }
 }

@@ -39,6 +39,10 @@ impl Script for Drive<'_> {
         }
     }
 
+    fn ends(&self) -> Moment {
+        self.0.ends()
+    }
+
     fn patience(&self, _: &Job) -> Duration {
         self.0.patience()
     }

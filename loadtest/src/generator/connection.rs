@@ -87,33 +87,33 @@ impl Connection {
 
     /// Reads what there is. `asked` says whether an answer is due: what comes unasked is the end of the connection.
     pub(crate) fn receive(&mut self, asked: bool) -> Progress {
-        let mut is_over = false;
         loop {
             self.received.reserve(READ_BYTES);
             let room = self.received.capacity() - self.received.len();
-            match read(&self.socket, spare_capacity(&mut self.received)) {
-                Ok(0) => is_over = true,
-                // A short read has emptied the socket; the poll tells when there is more.
+            let (is_over, is_empty) = match read(&self.socket, spare_capacity(&mut self.received)) {
+                Ok(0) => (true, true),
                 Ok(read) if read == room => continue,
-                Ok(_) | Err(Errno::AGAIN) => {}
+                Ok(_) => (false, false),
+                Err(Errno::AGAIN) => (false, true),
                 Err(Errno::INTR) => continue,
                 Err(_) => return Progress::Broken,
+            };
+            if !asked {
+                return if is_over || !self.received.is_empty() { Progress::Broken } else { Progress::Waits };
             }
-            break;
-        }
-        if !asked {
-            return if is_over || !self.received.is_empty() { Progress::Broken } else { Progress::Waits };
-        }
-        match response::find(&self.received, is_over) {
-            Found::Part if is_over => Progress::Broken,
-            Found::Part => Progress::Waits,
-            Found::Garbage => Progress::Broken,
-            Found::Whole(mut head, used) => {
-                // What follows an answer unasked for leaves nothing to rely on.
-                head.stays_open &= !is_over && used == self.received.len();
-                self.used = used;
-                Progress::Answer(head)
-            }
+            return match response::find(&self.received, is_over) {
+                Found::Part if is_over => Progress::Broken,
+                Found::Part if is_empty => Progress::Waits,
+                // The poll tells when there is more. But the end may have come with the bytes, and that it told already.
+                Found::Part => continue,
+                Found::Garbage => Progress::Broken,
+                Found::Whole(mut head, used) => {
+                    // What follows an answer unasked for leaves nothing to rely on.
+                    head.stays_open &= !is_over && used == self.received.len();
+                    self.used = used;
+                    Progress::Answer(head)
+                }
+            };
         }
     }
 }

@@ -44,6 +44,11 @@ pub(crate) trait Script {
         later: &mut Wheel<Self::Job>,
     );
 
+    /// The plan goes on until then, even if nothing is due any more.
+    fn ends(&self) -> Moment {
+        Moment(0)
+    }
+
     /// Whether nothing more is to be sent.
     fn is_over(&self) -> bool {
         false
@@ -167,8 +172,8 @@ impl<S: Script> Worker<S> {
     }
 
     fn is_done(&self) -> bool {
-        let nothing_to_send = self.script.is_over()
-            || (self.planned.is_none() && self.later.len() == 0 && self.waiting.is_empty());
+        let is_spent = self.planned.is_none() && self.later.len() == 0 && self.waiting.is_empty();
+        let nothing_to_send = self.script.is_over() || (is_spent && self.script.ends() <= self.watch.now());
         nothing_to_send && self.places.iter().all(|place| place.under_way.is_none())
     }
 

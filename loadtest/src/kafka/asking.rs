@@ -41,6 +41,11 @@ pub(crate) trait Asking {
     /// What came of it, and what is to be asked later on.
     fn done(&mut self, job: Self::Job, times: Times, heard: Heard, later: &mut Wheel<Self::Job>);
 
+    /// The plan goes on until then, even if nothing is due any more.
+    fn ends(&self) -> Moment {
+        Moment(0)
+    }
+
     /// Whether nothing more is to be sent.
     fn is_over(&self) -> bool {
         false
@@ -69,6 +74,10 @@ impl Asking for Crowd<'_> {
         let Heard { status, code, answer } = heard;
         self.count(&job, times, status, code);
         self.resolve(job, times, &answer, None, later);
+    }
+
+    fn ends(&self) -> Moment {
+        Crowd::ends(self)
     }
 
     fn is_over(&self) -> bool {

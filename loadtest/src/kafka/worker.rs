@@ -107,8 +107,8 @@ impl<'a, S: Asking> Worker<'a, S> {
     }
 
     fn is_done(&self) -> bool {
-        let nothing_to_send =
-            self.asking.is_over() || (self.planned.is_none() && self.later.len() == 0 && self.waiting == 0);
+        let is_spent = self.planned.is_none() && self.later.len() == 0 && self.waiting == 0;
+        let nothing_to_send = self.asking.is_over() || (is_spent && self.asking.ends() <= self.watch.now());
         nothing_to_send && self.lanes.iter().all(Lane::is_done)
     }
 

@@ -28,7 +28,7 @@ pub struct PeersArgs {
     /// Where the servers keep their data while they run; a temporary directory by default.
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
-    /// Prints one JSON object as the last line.
+    /// Prints one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
 }

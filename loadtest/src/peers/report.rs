@@ -1,7 +1,5 @@
 //! The table, for people and for programs.
 
-use std::io::{self, Write};
-
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
@@ -153,6 +151,34 @@ impl PeersReport {
         &self.rows
     }
 
+    /// The names over [`Self::csv_rows`].
+    pub(crate) const CSV_HEAD: [&str; 8] = [
+        "system",
+        "workload",
+        "connections",
+        "decisions_per_s",
+        "p50_us",
+        "p99_us",
+        "holdfast_ratio",
+        "checked",
+    ];
+
+    /// The rows for a sheet.
+    pub(crate) fn csv_rows(&self) -> impl Iterator<Item = [String; 8]> {
+        self.rows.iter().map(|row| {
+            [
+                row.name.to_owned(),
+                row.workload.name().to_owned(),
+                row.connections.to_string(),
+                row.decisions_per_s.to_string(),
+                row.p50_us.to_string(),
+                row.p99_us.to_string(),
+                row.holdfast_ratio.map_or_else(String::new, |it| it.to_string()),
+                row.checked.clone(),
+            ]
+        })
+    }
+
     /// The table, with what one must know to read it below.
     #[must_use]
     pub fn table(&self) -> String {
@@ -227,16 +253,4 @@ fn median<T: Default + Copy>(
 
 fn ms(us: u64) -> String {
     format!("{}.{:02}", us / 1_000, us % 1_000 / 10)
-}
-
-/// Shows a report: the table, and with `json` one object as the last line.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn show(report: &PeersReport, json: bool, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", report.table())?;
-    if json {
-        writeln!(out, "{}", serde_json::to_string(report)?)?;
-    }
-    out.flush()
 }

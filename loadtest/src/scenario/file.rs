@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::fault::Fault;
+use super::{fault::Fault, strict};
 use crate::thresholds;
 
 /// A load test.
@@ -95,6 +95,7 @@ pub(crate) struct Buyers {
     pub(crate) customers: Spanned<u32>,
     pub(crate) popularity: Spanned<Popularity>,
     /// Units per reservation are drawn from here, both ends included.
+    #[serde(deserialize_with = "strict::two")]
     pub(crate) units: Spanned<[u32; 2]>,
     /// Share of reservations with several SKUs.
     pub(crate) multi_line: Spanned<f64>,
@@ -102,6 +103,7 @@ pub(crate) struct Buyers {
     pub(crate) partial: Spanned<f64>,
     /// Share that is sent a second time, with the same key, within `double_click_ms`.
     pub(crate) double_click: Spanned<f64>,
+    #[serde(deserialize_with = "strict::two")]
     pub(crate) double_click_ms: Spanned<[u64; 2]>,
     /// Share whose key is used again for another order.
     pub(crate) key_reuse: Spanned<f64>,
@@ -113,7 +115,7 @@ pub(crate) struct Buyers {
 
 /// How requests spread over SKUs.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(try_from = "strict::PopularityForm")]
 pub(crate) enum Popularity {
     /// One SKU gets this share of all requests; the others share the rest evenly.
     Hot {
@@ -147,6 +149,7 @@ pub(crate) struct After {
     pub(crate) confirm: Spanned<f64>,
     pub(crate) release: Spanned<f64>,
     /// How long people think about it, both ends included.
+    #[serde(deserialize_with = "strict::two")]
     pub(crate) delay_ms: Spanned<[u64; 2]>,
 }
 

@@ -18,6 +18,7 @@ struct Plain {
     count: u64,
     gap: Duration,
     patience: Duration,
+    ends: Moment,
     next: u64,
     /// How often each request is asked once more after silence.
     retries: u64,
@@ -26,7 +27,8 @@ struct Plain {
 
 impl Plain {
     fn new(count: u64, gap: Duration) -> Self {
-        Self { count, gap, patience: Duration::from_secs(30), next: 0, retries: 0, done: BTreeMap::new() }
+        let (patience, ends) = (Duration::from_secs(30), Moment(0));
+        Self { count, gap, patience, ends, next: 0, retries: 0, done: BTreeMap::new() }
     }
 }
 
@@ -42,6 +44,10 @@ impl Script for Plain {
 
     fn write(&mut self, job: &u64, request: &mut Vec<u8>) {
         write!(request, "GET /{job} HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    }
+
+    fn ends(&self) -> Moment {
+        self.ends
     }
 
     fn patience(&self, _: &u64) -> Duration {
@@ -188,6 +194,30 @@ fn a_server_that_closes_after_each_answer_is_asked_on_new_connections() {
     };
     let (_, counts) = run(Plain::new(50, Duration::from_micros(100)), server(closes), 4, 1_000);
     assert_eq!((counts.answered, counts.broken), (50, 0));
+}
+
+#[test]
+fn an_answer_without_a_length_is_whole_when_the_server_closes() {
+    let old = |_: u32, mut stream: TcpStream| {
+        if read_request(&mut stream) {
+            // The end comes with the bytes, or so soon after them that the poll tells of both at once.
+            stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhi").ok();
+        }
+    };
+    let script = Plain { patience: Duration::from_secs(5), ..Plain::new(200, Duration::from_micros(100)) };
+    let (script, counts) = run(script, server(old), 2, 1_000);
+    assert_eq!((counts.answered, counts.broken, counts.timed_out), (200, 0, 0));
+    assert!(script.done.values().all(|tries| tries[0].1 == Some(200)));
+}
+
+#[test]
+fn a_plan_goes_on_to_its_end_even_if_nothing_is_due_any_more() {
+    let ends = Moment(80_000_000);
+    let config = WorkerConfig { address: server(answers), connections: 1, waiting_max: 10, is_closed: false };
+    let watch = Stopwatch::start();
+    let (_, counts) = run_with(Plain { ends, ..Plain::new(2, Duration::ZERO) }, config, watch);
+    assert_eq!(counts.answered, 2);
+    assert!(watch.now() >= ends);
 }
 
 #[test]
