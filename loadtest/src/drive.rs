@@ -1,6 +1,7 @@
 //! The buyers of a scenario: what they ask for, and what they do with an answer.
 
 mod interval;
+mod job;
 mod over_http;
 mod template;
 #[cfg(test)]
@@ -15,11 +16,13 @@ use std::time::Duration;
 use fastrand::Rng;
 
 pub(crate) use self::interval::{Interval, Sink};
+pub(crate) use self::job::{Job, Kind};
 pub(crate) use self::over_http::Drive;
 pub(crate) use self::template::Template;
 pub(crate) use self::wire::{Wording, sku_names};
 
 use self::interval::Reporter;
+use self::job::What;
 use self::template::Meaning;
 use crate::books::{Answer, Ask, Body, Customer, Exchange, Key, Moment, ReservationId, Sku, State, Told};
 use crate::checks::plain::{PlainAnswer, PlainExchange};
@@ -60,67 +63,6 @@ impl Cast {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.scenario.model == Model::Closed
-    }
-}
-
-/// A request of a buyer.
-#[derive(Debug, Clone)]
-pub(crate) struct Job {
-    customer: Customer,
-    what: What,
-    /// How often it was sent before.
-    tries: u32,
-    /// What is reserved is this request's to decide about, not that of a copy.
-    leads: bool,
-    /// Units that it is about.
-    units: u32,
-}
-
-impl Job {
-    /// Who asks for what; nothing of somebody who only looks.
-    pub(crate) const fn ask(&self) -> Option<(Customer, &Ask)> {
-        match &self.what {
-            What::Ask(ask) => Some((self.customer, ask)),
-            What::Look(_) => None,
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum What {
-    Ask(Ask),
-    /// What is left of a SKU.
-    Look(Sku),
-}
-
-/// The kinds of requests that are measured apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Reserve,
-    Confirm,
-    Release,
-    Look,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Reserve, Self::Confirm, Self::Release, Self::Look];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Reserve => "reserve",
-            Self::Confirm => "confirm",
-            Self::Release => "release",
-            Self::Look => "look",
-        }
-    }
-
-    fn of(what: &What) -> Self {
-        match what {
-            What::Ask(Ask::Reserve { .. }) => Self::Reserve,
-            What::Ask(Ask::Confirm { .. }) => Self::Confirm,
-            What::Ask(Ask::Release { .. }) => Self::Release,
-            What::Ask(Ask::Read { .. }) | What::Look(_) => Self::Look,
-        }
     }
 }
 
