@@ -35,6 +35,11 @@ const BACKOFF_TIMES_MAX: u32 = 10;
 /// A reservation for several SKUs is for so many, if there are as many.
 const SEVERAL: std::ops::RangeInclusive<usize> = 2..=3;
 
+/// What is drawn for: what is asked, what becomes of a grant, and how long is waited before the same is asked once more.
+const PLAN: u64 = 0;
+const AFTER: u64 = 1;
+const AGAIN: u64 = 2;
+
 /// What all workers of a run share.
 pub(crate) struct Cast {
     pub(crate) scenario: Scenario,
@@ -73,6 +78,7 @@ pub(crate) struct Crowd<'a> {
     arrivals: StepBy<Skip<Enumerate<Arrivals<'a>>>>,
     /// The numbers of requests in the closed model, where nothing is planned.
     asked: StepBy<RangeFrom<usize>>,
+    /// Of the request that is being thought out.
     rng: Rng,
     is_over: &'a AtomicBool,
     written: Written,
@@ -128,7 +134,7 @@ impl<'a> Crowd<'a> {
             cast,
             arrivals: arrivals.enumerate().skip(worker).step_by(workers.max(1)),
             asked: (worker..).step_by(workers.max(1)),
-            rng: Rng::with_seed(seed ^ (worker as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+            rng: Rng::with_seed(seed),
             is_over,
             written: Written::default(),
             reporter: Reporter::new(sink),
@@ -141,13 +147,16 @@ impl<'a> Crowd<'a> {
         self.written
     }
 
+    /// What is drawn for a request of the plan. It depends on the seed and on nothing that happened, nor on who sends it: so the
+    /// same seed gives the same buyers, whatever the server does and however many share the work.
+    fn dice(&self, number: u64, throw: u64) -> Rng {
+        let mut mixed = Rng::with_seed(self.cast.scenario.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        Rng::with_seed(mixed.u64(..) ^ throw.wrapping_mul(0xD1B5_4A32_D192_ED03))
+    }
+
     /// True as often as the share says.
     fn happens(&mut self, share: f64) -> bool {
         share > 0.0 && self.rng.f64() < share
-    }
-
-    fn within_ms(&mut self, [least, most]: [u64; 2]) -> Duration {
-        Duration::from_millis(self.rng.u64(least..=most))
     }
 
     fn customer(&mut self) -> Customer {
@@ -198,6 +207,7 @@ impl<'a> Crowd<'a> {
         let (customer, body) = (self.customer(), self.body());
         let key = Key { customer, serial: u32::try_from(number).unwrap_or(u32::MAX) };
         let job = |body, leads| Job {
+            number: number as u64,
             customer,
             what: What::Ask(Ask::Reserve { key, body }),
             tries: 0,
@@ -208,11 +218,11 @@ impl<'a> Crowd<'a> {
         let (again, other) = (*buyers.double_click.get_ref(), *buyers.key_reuse.get_ref());
         let soon = *buyers.double_click_ms.get_ref();
         if self.happens(again) {
-            let at = at.plus(self.within_ms(soon));
+            let at = at.plus(within_ms(&mut self.rng, soon));
             later.put(at, job(body, false));
         }
         if self.happens(other) {
-            let at = at.plus(self.within_ms(soon));
+            let at = at.plus(within_ms(&mut self.rng, soon));
             later.put(at, job(body.with_one_more(), false));
         }
         job(body, true)
@@ -230,7 +240,8 @@ impl<'a> Crowd<'a> {
         let after = &self.cast.scenario.after;
         let (confirm, release, delay) =
             (*after.confirm.get_ref(), *after.release.get_ref(), *after.delay_ms.get_ref());
-        let drawn = self.rng.f64();
+        let mut rng = self.dice(job.number, AFTER);
+        let drawn = rng.f64();
         let reservation = id.clone();
         let ask = if drawn < confirm {
             Ask::Confirm { reservation }
@@ -239,8 +250,9 @@ impl<'a> Crowd<'a> {
         } else {
             return;
         };
-        let at = now.plus(self.within_ms(delay));
-        later.put(at, Job { customer: job.customer, what: What::Ask(ask), tries: 0, leads: true, units });
+        let at = now.plus(within_ms(&mut rng, delay));
+        let (number, customer) = (job.number, job.customer);
+        later.put(at, Job { number, customer, what: What::Ask(ask), tries: 0, leads: true, units });
     }
 
     /// Writes down what somebody else's interface has said.
@@ -283,7 +295,8 @@ impl<'a> Crowd<'a> {
         let first = Duration::from_millis(*client.backoff_ms.get_ref());
         let times = 1_u32.checked_shl(job.tries).unwrap_or(u32::MAX).min(BACKOFF_TIMES_MAX);
         let backoff = first * times;
-        let drawn = if client.jitter { backoff.mul_f64(self.rng.f64()) } else { backoff };
+        let throw = AGAIN + u64::from(job.tries) * 2 + u64::from(job.leads);
+        let drawn = if client.jitter { backoff.mul_f64(self.dice(job.number, throw).f64()) } else { backoff };
         later.put(now.plus(drawn.max(wait.unwrap_or_default())), Job { tries: job.tries + 1, ..job });
     }
 
@@ -298,10 +311,12 @@ impl<'a> Crowd<'a> {
             Model::Closed if now < self.cast.ends => (self.asked.next()?, now),
             Model::Closed => return None,
         };
+        self.rng = self.dice(number as u64, PLAN);
         let readers = *self.cast.scenario.readers.share.get_ref();
         let job = if self.happens(readers) {
             let (customer, sku) = (self.customer(), Sku(self.cast.picker.pick(&mut self.rng)));
-            Job { customer, what: What::Look(sku), tries: 0, leads: true, units: 0 }
+            let number = number as u64;
+            Job { number, customer, what: What::Look(sku), tries: 0, leads: true, units: 0 }
         } else {
             self.reserve(number, at, later)
         };
@@ -368,4 +383,8 @@ impl<'a> Crowd<'a> {
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
+}
+
+fn within_ms(rng: &mut Rng, [least, most]: [u64; 2]) -> Duration {
+    Duration::from_millis(rng.u64(least..=most))
 }

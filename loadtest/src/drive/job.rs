@@ -5,6 +5,8 @@ use crate::books::{Ask, Customer, Sku};
 /// A request of a buyer.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
+    /// Of the request of the plan that it follows from, or is.
+    pub(super) number: u64,
     pub(super) customer: Customer,
     pub(super) what: What,
     /// How often it was sent before.
