@@ -160,7 +160,7 @@ impl LoadtestError {
     #[must_use]
     pub const fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Compare(_) => Self::CANNOT_RUN,
+            Self::Usage(_) | Self::Compare(_) | Self::Peers(PeersError::Config(_)) => Self::CANNOT_RUN,
             Self::Run(error) if error.is_about_what_was_asked() => Self::CANNOT_RUN,
             Self::Run(RunError::Interrupted) => Self::ENDED_EARLY,
             Self::Run(error) if error.is_silence() => Self::UNAVAILABLE,

@@ -57,7 +57,8 @@ impl Cast {
     pub(crate) fn new(scenario: Scenario, wording: Wording) -> Result<Self, String> {
         let picker = Picker::new(*scenario.buyers.popularity.get_ref(), *scenario.sale.skus.get_ref());
         let length = scenario.stages.get_ref().iter().map(Stage::duration).sum();
-        let template = scenario.api.as_ref().map(|api| Template::new(api, wording.host())).transpose()?;
+        let template = scenario.api.as_ref().map(|api| Template::new(api, wording.host()));
+        let template = template.transpose().map_err(|(_, what)| what)?;
         Ok(Self { scenario, wording, template, picker, ends: Moment(0).plus(length) })
     }
 

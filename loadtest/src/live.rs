@@ -1,6 +1,7 @@
 //! Shows a run while it goes: a screen on a terminal, a line a second elsewhere, nothing for those who want quiet.
 
 mod draw;
+mod keys;
 mod line;
 mod lines;
 mod screen;

@@ -14,7 +14,7 @@ pub enum Metric {
     Latency(Since, Point),
     /// Answers per second of the run.
     Rate,
-    /// The share of requests sent that failed, between 0 and 1; see [`error_rate`].
+    /// The share of requests that failed, between 0 and 1; see [`error_rate`].
     ErrorRate,
     /// Requests that were never sent.
     Dropped,

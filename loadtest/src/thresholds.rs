@@ -195,7 +195,8 @@ mod tests {
             thresholds: Vec::new(),
             verdict: Verdict::Pass,
         };
-        (results.requests.sent, results.requests.dropped) = (10, 3);
+        let requests = &mut results.requests;
+        (requests.sent, requests.answered, requests.dropped) = (10, 10, 3);
         results
     }
 

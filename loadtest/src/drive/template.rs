@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use toml::Spanned;
+
 use crate::books::{Body, Key};
 use crate::scenario::Api;
 
@@ -59,27 +61,41 @@ impl Template {
     /// Reads the description.
     ///
     /// # Errors
-    /// A sentence about the first thing in it that cannot be used.
-    pub(crate) fn new(api: &Api, host: &str) -> Result<Self, String> {
-        let is_bare = |text: &str| !text.is_empty() && text.chars().all(|it| it.is_ascii_graphic());
-        if !is_bare(&api.method) || !is_bare(api.path.get_ref()) {
-            return Err("method and path have no blanks and no control characters".to_owned());
-        }
-        for (name, value) in &api.headers {
-            let own = ["host", "content-length", "transfer-encoding"];
-            let is_own = own.iter().any(|it| name.eq_ignore_ascii_case(it));
-            if is_own || !is_bare(name) || name.contains(':') || value.chars().any(char::is_control) {
-                return Err(format!("the header {name:?} cannot be sent like that, or not by a scenario"));
+    /// The first thing in it that cannot be used: at which byte of the file, and what it is.
+    pub(crate) fn new(api: &Api, host: &str) -> Result<Self, (usize, String)> {
+        for bare in [&api.method, &api.path] {
+            let text = bare.get_ref();
+            if text.is_empty() || !text.chars().all(|it| it.is_ascii_graphic()) {
+                let what = "method and path have no blanks and no control characters".to_owned();
+                return Err((bare.span().start, what));
             }
         }
-        if api.granted.is_empty() || api.granted.iter().any(|it| api.refused.contains(it)) {
-            return Err("granted names the statuses of a grant, and refused names others".to_owned());
-        }
-        let mut head = parts(&format!("{} {} HTTP/1.1\r\nhost: {host}\r\n", api.method, api.path.get_ref()))?;
         for (name, value) in &api.headers {
-            head.extend(parts(&format!("{name}: {value}\r\n"))?);
+            if !can_be_sent(name, value.get_ref()) {
+                let what = format!("the header {name:?} cannot be sent like that, or not by a scenario");
+                return Err((value.span().start, what));
+            }
         }
-        Ok(Self { head, body: parts(&api.body)?, granted: api.granted.clone(), refused: api.refused.clone() })
+        let granted = api.granted.get_ref();
+        if granted.is_empty() || granted.iter().any(|it| api.refused.contains(it)) {
+            let what = "granted names the statuses of a grant, and refused names others".to_owned();
+            return Err((api.granted.span().start, what));
+        }
+        let of = |text: &Spanned<String>, before: &str, behind: &str| {
+            parts(&format!("{before}{}{behind}", text.get_ref())).map_err(|what| (text.span().start, what))
+        };
+        let line = format!(" HTTP/1.1\r\nhost: {host}\r\n");
+        let mut head = of(&api.method, "", " ")?;
+        head.extend(of(&api.path, "", &line)?);
+        for (name, value) in &api.headers {
+            head.extend(of(value, &format!("{name}: "), "\r\n")?);
+        }
+        Ok(Self {
+            head,
+            body: of(&api.body, "", "")?,
+            granted: granted.clone(),
+            refused: api.refused.clone(),
+        })
     }
 
     /// Writes the request of somebody who wants something.
@@ -105,6 +121,14 @@ impl Template {
             Meaning::Other
         }
     }
+}
+
+/// Whether a header is one line, and none that is the tool's to write.
+fn can_be_sent(name: &str, value: &str) -> bool {
+    let is_own =
+        ["host", "content-length", "transfer-encoding"].iter().any(|it| name.eq_ignore_ascii_case(it));
+    let is_name = !name.is_empty() && name.chars().all(|it| it.is_ascii_graphic() && it != ':');
+    is_name && !is_own && !value.chars().any(char::is_control)
 }
 
 fn fill(parts: &[Part], values: &Values<'_>, request: &mut Vec<u8>) {
@@ -154,13 +178,17 @@ mod tests {
     use super::*;
     use crate::books::{Customer, Sku};
 
+    fn at(text: &str) -> Spanned<String> {
+        Spanned::new(0..0, text.to_owned())
+    }
+
     fn api(path: &str, body: &str) -> Api {
         Api {
-            method: "POST".into(),
-            path: toml::Spanned::new(0..0, path.into()),
-            headers: [("x-key".to_owned(), "{key}".to_owned())].into(),
-            body: body.into(),
-            granted: vec![200],
+            method: at("POST"),
+            path: at(path),
+            headers: [("x-key".to_owned(), at("{key}"))].into(),
+            body: at(body),
+            granted: Spanned::new(0..0, vec![200]),
             refused: vec![409],
         }
     }
@@ -182,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_word_in_braces_that_stands_for_nothing_is_refused() {
-        let error = Template::new(&api("/", "{price}"), "h").expect_err("nobody knows it");
+        let (_, error) = Template::new(&api("/", "{price}"), "h").expect_err("nobody knows it");
         assert!(error.contains("{price} stands for nothing"), "{error}");
         assert!(Template::new(&api("/", r#"{"a": {}, "b": {1}}"#), "h").is_ok());
     }
@@ -196,10 +224,10 @@ mod tests {
         };
         assert!(!with(|_| ()));
         assert!(with(|it| *it.path.get_mut() = "/x\r\nfoo: 1".into()));
-        assert!(with(|it| it.method = "PO ST".into()));
-        assert!(with(|it| drop(it.headers.insert("content-length".into(), "5".into()))));
-        assert!(with(|it| drop(it.headers.insert("x".into(), "a\nb".into()))));
-        assert!(with(|it| it.granted.clear()));
+        assert!(with(|it| it.method = at("PO ST")));
+        assert!(with(|it| drop(it.headers.insert("content-length".into(), at("5")))));
+        assert!(with(|it| drop(it.headers.insert("x".into(), at("a\nb")))));
+        assert!(with(|it| it.granted.get_mut().clear()));
         assert!(with(|it| it.refused = vec![200]));
     }
 

@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Stderr, Write, stderr, stdin};
+use std::mem::ManuallyDrop;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -17,6 +16,7 @@ use ratatui::crossterm::terminal::{
 
 use super::Snapshot;
 use super::draw::{Keys, Palette, Scene, draw};
+use super::keys::{Pressed, pressed};
 
 /// Older messages are forgotten.
 const MESSAGES_MAX: usize = 200;
@@ -27,7 +27,8 @@ static HOOK: Once = Once::new();
 
 /// A terminal that shows a run.
 pub(crate) struct Screen {
-    terminal: Terminal<CrosstermBackend<Stderr>>,
+    /// Never dropped: it would show the cursor once more, and panic where standard error is gone.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stderr>>>,
     palette: Palette,
     keys: Keys,
     messages: VecDeque<String>,
@@ -39,7 +40,7 @@ impl Screen {
     /// # Errors
     /// If standard error is no terminal that can be a screen.
     pub(super) fn open() -> io::Result<Self> {
-        let terminal = Terminal::new(CrosstermBackend::new(stderr()))?;
+        let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(stderr()))?);
         let keys = if stdin().is_terminal() { Keys::Read } else { Keys::Unread };
         let has_colour = std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
         let palette = if has_colour { Palette::Colours } else { Palette::Plain };
@@ -86,12 +87,11 @@ impl Screen {
         if self.keys == Keys::Unread || !IS_UP.load(Ordering::SeqCst) {
             return;
         }
-        while matches!(event::poll(Duration::ZERO), Ok(true)) {
-            match event::read() {
-                Ok(Event::Key(key)) if asks_to_stop(key) => self.keys = Keys::Stop,
-                Ok(_) => {}
-                Err(_) => return,
-            }
+        match pressed(stdin()) {
+            Pressed::Nothing => {}
+            Pressed::Stop => self.keys = Keys::Stop,
+            Pressed::Gone if self.keys == Keys::Stop => {}
+            Pressed::Gone => self.keys = Keys::Unread,
         }
     }
 
@@ -108,11 +108,6 @@ impl Drop for Screen {
     fn drop(&mut self) {
         self.leave();
     }
-}
-
-fn asks_to_stop(key: KeyEvent) -> bool {
-    let is_ctrl_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-    key.kind != KeyEventKind::Release && (is_ctrl_c || key.code == KeyCode::Char('q'))
 }
 
 /// What a panic says must not go down with the screen that it is said on.

@@ -192,7 +192,7 @@ fn statuses(results: &Results) -> Chart {
     });
     Chart {
         series: series.collect(),
-        caption: "Answers of each second by status. 409 is a refusal, and most buyers of a sale get one; 5xx is an error."
+        caption: "Answers of each second by status. 409, 410 and 422 are refusals, and most buyers of a sale get one; 5xx is an error."
             .into(),
         ..over_time("statuses", "Answers by status", Kind::Stack, "per second")
     }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::results::{FaultMark, Results, Second};
 
-/// The share of requests sent that failed: the client stopped waiting, the connection broke, or the server answered that
-/// it was at fault (5xx). Refusals are not errors: most buyers of a sale are refused. Requests that were never sent are
-/// not counted here, but as dropped.
+/// The share of requests of which something came that failed: the client stopped waiting, for a connection or for the answer;
+/// the connection broke; or the server answered that it was at fault (5xx). Refusals are not errors: most buyers of a sale are
+/// refused. Requests that were dropped are not counted here.
 #[must_use]
 pub fn error_rate(results: &Results) -> f64 {
     let requests = &results.requests;
-    share(requests.timed_out + requests.broken + server_errors(&results.statuses), requests.sent)
+    let unanswered = requests.timed_out + requests.broken;
+    share(unanswered + server_errors(&results.statuses), unanswered + requests.answered)
 }
 
 /// Requests of a second that failed, in the sense of [`error_rate`].

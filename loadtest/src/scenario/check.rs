@@ -36,7 +36,7 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Wrong> {
     range(&after.delay_ms, "delay_ms")?;
     share(&scenario.readers.share, "share")?;
     if let Some(api) = &scenario.api {
-        Template::new(api, "host").map_err(|what| (place(&api.path), what))?;
+        Template::new(api, "host")?;
     }
     for threshold in &scenario.thresholds {
         threshold.read().map_err(|what| (place(&threshold.that), what))?;

@@ -167,14 +167,14 @@ pub(crate) struct Readers {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Api {
     #[serde(default = "defaults::method")]
-    pub(crate) method: String,
+    pub(crate) method: Spanned<String>,
     pub(crate) path: Spanned<String>,
     #[serde(default)]
-    pub(crate) headers: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(crate) body: String,
+    pub(crate) headers: BTreeMap<String, Spanned<String>>,
+    #[serde(default = "defaults::body")]
+    pub(crate) body: Spanned<String>,
     /// Statuses that say that the units are the buyer's.
-    pub(crate) granted: Vec<u16>,
+    pub(crate) granted: Spanned<Vec<u16>>,
     /// Statuses that say that there are none.
     #[serde(default)]
     pub(crate) refused: Vec<u16>,
@@ -244,8 +244,12 @@ fn plain<T>(value: T) -> Spanned<T> {
 mod defaults {
     use super::{Spanned, plain};
 
-    pub(super) fn method() -> String {
-        "POST".to_owned()
+    pub(super) fn method() -> Spanned<String> {
+        plain("POST".to_owned())
+    }
+
+    pub(super) fn body() -> Spanned<String> {
+        plain(String::new())
     }
 
     pub(super) const fn seed() -> u64 {

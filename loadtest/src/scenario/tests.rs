@@ -57,6 +57,10 @@ fn what_is_wrong_is_said_with_its_line() {
         ("[buyers]\nunits = [1, 2, 3]\n", 2, "the least and the most"),
         ("[after]\n\ndelay_ms = [1]\n", 3, "the least and the most"),
         ("[buyers]\nmulti_line = 0.5\n[[stage]]\nduration_ms = 1\n", 2, "several SKUs"),
+        (api("\nmethod = \"GE T\"", "").as_str(), 5, "no blanks"),
+        (api("granted = []", "").as_str(), 4, "the statuses of a grant"),
+        (api("body = \"{price}\"", "").as_str(), 4, "stands for nothing"),
+        (api("", "x = \"1\"\n\"a b\" = \"2\"").as_str(), 9, "a b"),
         ("stage = []\n", 1, "no stage"),
         ("\n[[stage]]\nduration_ms = 90000000\n", 3, "duration_ms"),
         (fault("at_ms = 1\nkind = \"burn\"").as_str(), 5, "burn"),
@@ -78,6 +82,12 @@ fn what_is_wrong_is_said_with_its_line() {
         assert_eq!(error.line, line, "{error}\n{text}");
         assert!(error.to_string().contains(word), "{error} does not say {word}");
     }
+}
+
+/// An interface with more in line 4, and more headers from line 8 on.
+fn api(more: &str, headers: &str) -> String {
+    let granted = if more.contains("granted") { "" } else { "granted = [200]\n" };
+    format!("[[stage]]\nduration_ms = 1\n[api]\n{more}\npath = \"/\"\n{granted}[api.headers]\n{headers}\n")
 }
 
 fn fault(text: &str) -> String {
