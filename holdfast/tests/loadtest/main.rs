@@ -140,7 +140,7 @@ fn a_disk_is_filled_and_freed_if_it_is_one_in_memory() {
 fn a_run_goes_on_to_the_end_of_its_last_stage_and_comes_as_a_sheet() {
     let directory = tempfile::tempdir().expect("a directory for the test");
     let scenario = directory.path().join("quiet.toml");
-    let stages = "[[stage]]\nduration_ms = 1000\nrate = 200\n[[stage]]\nduration_ms = 2000\nrate = 0\n";
+    let stages = "[after]\nconfirm = 0.0\n[[stage]]\nduration_ms = 1000\nrate = 200\n[[stage]]\nduration_ms = 2000\nrate = 0\n";
     fs::write(&scenario, stages).expect("written");
     let scenario = scenario.display().to_string();
     let asked = ["loadtest", "run", &scenario, "--start", "--no-files", "--no-live", "--output", "csv"];
