@@ -1,9 +1,9 @@
 //! Why a command did not do what it was asked, what to do about it, and the exit code that says so.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
+pub(crate) use holdfast_loadtest::causes;
 use serde::Serialize;
 
 /// Exit codes. Scripts rely on them.
@@ -72,20 +72,4 @@ impl Failure {
         self.advice = Some(advice.into());
         self
     }
-}
-
-/// An error and its causes on one line.
-pub(crate) fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        // A transparent error says the same as its cause.
-        let said = next.to_string();
-        if !text.ends_with(&said) {
-            let written = write!(text, ": {said}");
-            written.expect("writing to a string cannot fail");
-        }
-        cause = next.source();
-    }
-    text
 }

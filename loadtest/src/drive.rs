@@ -79,8 +79,6 @@ pub(crate) struct Crowd<'a> {
     arrivals: StepBy<Skip<Enumerate<Arrivals<'a>>>>,
     /// The numbers of requests in the closed model, where nothing is planned.
     asked: StepBy<RangeFrom<usize>>,
-    /// Of the request that is being thought out.
-    rng: Rng,
     is_over: &'a AtomicBool,
     written: Written,
     reporter: Reporter,
@@ -135,7 +133,6 @@ impl<'a> Crowd<'a> {
             cast,
             arrivals: arrivals.enumerate().skip(worker).step_by(workers.max(1)),
             asked: (worker..).step_by(workers.max(1)),
-            rng: Rng::with_seed(seed),
             is_over,
             written: Written::default(),
             reporter: Reporter::new(sink),
@@ -155,12 +152,7 @@ impl<'a> Crowd<'a> {
         Rng::with_seed(mixed.u64(..) ^ throw.wrapping_mul(0xD1B5_4A32_D192_ED03))
     }
 
-    /// True as often as the share says.
-    fn happens(&mut self, share: f64) -> bool {
-        share > 0.0 && self.rng.f64() < share
-    }
-
-    fn customer(&mut self) -> Customer {
+    fn customer(&self, rng: &mut Rng) -> Customer {
         let buyers = &self.cast.scenario.buyers;
         let all = *buyers.customers.get_ref();
         #[expect(
@@ -169,26 +161,26 @@ impl<'a> Crowd<'a> {
             reason = "a share of a number is none below 0 and none above that number"
         )]
         let bots = (f64::from(all) * buyers.bots.get_ref()).ceil() as u32;
-        let by_bot = bots > 0 && self.happens(*buyers.bot_requests.get_ref());
+        let by_bot = bots > 0 && happens(rng, *buyers.bot_requests.get_ref());
         Customer(match by_bot {
-            true => self.rng.u32(0..bots),
-            false if bots < all => self.rng.u32(bots..all),
-            false => self.rng.u32(0..all),
+            true => rng.u32(0..bots),
+            false if bots < all => rng.u32(bots..all),
+            false => rng.u32(0..all),
         })
     }
 
-    fn body(&mut self) -> Body {
-        let several = self.happens(*self.cast.scenario.buyers.multi_line.get_ref());
-        let first = self.line();
+    fn body(&self, rng: &mut Rng) -> Body {
+        let several = happens(rng, *self.cast.scenario.buyers.multi_line.get_ref());
+        let first = self.line(rng);
         if !several {
-            let takes_fewer = self.happens(*self.cast.scenario.buyers.partial.get_ref());
+            let takes_fewer = happens(rng, *self.cast.scenario.buyers.partial.get_ref());
             return if takes_fewer { Body::up_to(first.0, first.1) } else { Body::one(first.0, first.1) };
         }
         let mut lines = vec![first];
         let skus = *self.cast.scenario.sale.skus.get_ref();
-        let count = self.rng.usize(SEVERAL).min(usize::from(skus));
+        let count = rng.usize(SEVERAL).min(usize::from(skus));
         while lines.len() < count {
-            let (mut sku, units) = self.line();
+            let (mut sku, units) = self.line(rng);
             // One that is wanted already gives way to the next: a hot SKU would be drawn again and again.
             while lines.iter().any(|line| line.0 == sku) {
                 sku = Sku((sku.0 + 1) % skus);
@@ -198,17 +190,17 @@ impl<'a> Crowd<'a> {
         Body::of(&lines)
     }
 
-    fn line(&mut self) -> (Sku, u32) {
+    fn line(&self, rng: &mut Rng) -> (Sku, u32) {
         let [least, most] = *self.cast.scenario.buyers.units.get_ref();
-        (Sku(self.cast.picker.pick(&mut self.rng)), self.rng.u32(least..=most))
+        (Sku(self.cast.picker.pick(rng)), rng.u32(least..=most))
     }
 
     /// Somebody who wants something, and whatever comes of the kind of buyer that they are.
-    fn reserve(&mut self, number: usize, at: Moment, later: &mut Wheel<Job>) -> Job {
-        let (customer, body) = (self.customer(), self.body());
+    fn reserve(&self, number: u64, at: Moment, rng: &mut Rng, later: &mut Wheel<Job>) -> Job {
+        let (customer, body) = (self.customer(rng), self.body(rng));
         let key = Key { customer, serial: u32::try_from(number).unwrap_or(u32::MAX) };
         let job = |body, leads| Job {
-            number: number as u64,
+            number,
             customer,
             what: What::Ask(Ask::Reserve { key, body }),
             tries: 0,
@@ -218,12 +210,12 @@ impl<'a> Crowd<'a> {
         let buyers = &self.cast.scenario.buyers;
         let (again, other) = (*buyers.double_click.get_ref(), *buyers.key_reuse.get_ref());
         let soon = *buyers.double_click_ms.get_ref();
-        if self.happens(again) {
-            let at = at.plus(within_ms(&mut self.rng, soon));
+        if happens(rng, again) {
+            let at = at.plus(within_ms(rng, soon));
             later.put(at, job(body, false));
         }
-        if self.happens(other) {
-            let at = at.plus(within_ms(&mut self.rng, soon));
+        if happens(rng, other) {
+            let at = at.plus(within_ms(rng, soon));
             later.put(at, job(body.with_one_more(), false));
         }
         job(body, true)
@@ -312,14 +304,14 @@ impl<'a> Crowd<'a> {
             Model::Closed if now < self.cast.ends => (self.asked.next()?, now),
             Model::Closed => return None,
         };
-        self.rng = self.dice(number as u64, PLAN);
+        let number = number as u64;
+        let mut rng = self.dice(number, PLAN);
         let readers = *self.cast.scenario.readers.share.get_ref();
-        let job = if self.happens(readers) {
-            let (customer, sku) = (self.customer(), Sku(self.cast.picker.pick(&mut self.rng)));
-            let number = number as u64;
+        let job = if happens(&mut rng, readers) {
+            let (customer, sku) = (self.customer(&mut rng), Sku(self.cast.picker.pick(&mut rng)));
             Job { number, customer, what: What::Look(sku), tries: 0, leads: true, units: 0 }
         } else {
-            self.reserve(number, at, later)
+            self.reserve(number, at, &mut rng, later)
         };
         Some((at, job))
     }
@@ -384,6 +376,11 @@ impl<'a> Crowd<'a> {
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
+}
+
+/// True as often as the share says.
+fn happens(rng: &mut Rng, share: f64) -> bool {
+    share > 0.0 && rng.f64() < share
 }
 
 fn within_ms(rng: &mut Rng, [least, most]: [u64; 2]) -> Duration {

@@ -252,11 +252,12 @@ impl Play<'_> {
                 Err(RecvTimeoutError::Disconnected) => return Err(RunError::Failed),
             }
             clocks.look();
-            let mut must_abort = false;
+            let mut is_news = false;
             while let Some(interval) = tally.close() {
                 stage.second(&mut tally, &interval)?;
-                must_abort = self.must_abort(&tally, watch);
+                is_news = true;
             }
+            let must_abort = is_news && self.must_abort(&tally, watch);
             stage.faults(faults.marks()?);
             stage.show(&tally, watch);
             if !is_aborted && (must_abort || stage.wants_stop()) {
